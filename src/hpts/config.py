@@ -1,0 +1,199 @@
+"""Settings from the environment: read once, validated all together, refused with every reason.
+
+Nothing else in the package reads HPTS_ variables. A variable that starts with HPTS_ and is not
+known stops the start, so that a misspelt setting is never silently a default.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from hpts.domain import limits
+
+
+class ConfigError(Exception):
+    """The environment cannot be used; the message lists every offending variable and why."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The effective settings of one process; the names are those of the HPTS_ variables."""
+
+    database_url: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 3000
+    workers: int = 2
+    state_dir: Path = Path(".hpts")
+    pg_bin: Path | None = None
+    issuer: str | None = None
+    audience: str = "hpts"
+    jwks_url: str | None = None
+    jwt_algorithms: tuple[str, ...] = ("RS256", "ES256")
+    problem_base_url: str = "https://errors.hpts.example.com/"
+    max_body_bytes: int = limits.BODY_BYTES_MAX
+    queue_limit: int = limits.QUEUE_POSTINGS_MAX
+    git_sha: str | None = None
+    log_level: str = "info"
+    server_timing: bool = False
+    dev_issuer_dir: Path | None = None
+
+
+class _Variable(NamedTuple):
+    field: str
+    parse: Callable[[str], Any]
+    meaning: str
+    secret: bool = False
+
+
+ASYMMETRIC_ALGORITHMS = frozenset(
+    ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+)
+LOG_LEVELS = ("debug", "info", "warning", "error")
+BUILD_VARIABLES = frozenset(("HPTS_SANITIZE",))
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from `environ`. Raises ConfigError that names every bad or unknown variable."""
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, text in sorted(environ.items()):
+        if not name.startswith("HPTS_") or name in BUILD_VARIABLES:
+            continue
+        variable = VARIABLES.get(name)
+        if variable is None:
+            problems.append(f"{name} is not a setting of HPTS; `hpts config` lists them all")
+            continue
+        try:
+            values[variable.field] = variable.parse(text)
+        except ValueError as error:
+            shown = "***" if variable.secret else text
+            problems.append(f"{name}={shown!r}: {error}")
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return Settings(**values)
+
+
+def describe_settings(settings: Settings) -> list[tuple[str, str, str]]:
+    """(variable, effective value with secrets masked, meaning) for every setting."""
+    rows = []
+    for name, variable in VARIABLES.items():
+        value = getattr(settings, variable.field)
+        shown = ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
+        rows.append((name, _mask_password(shown) if variable.secret else shown, variable.meaning))
+    return rows
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The variables that make another process load equal settings."""
+    found = {}
+    for name, variable in VARIABLES.items():
+        value = getattr(settings, variable.field)
+        if value is not None:
+            shown = ",".join(value) if isinstance(value, tuple) else str(value)
+            found[name] = shown.lower() if isinstance(value, bool) else shown
+    return found
+
+
+def _mask_password(url: str) -> str:
+    masked = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
+    return re.sub(r"(password=)('(?:[^'\\]|\\.)*'|[^\s&]+)", r"\1***", masked)
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise ValueError("must not be empty; unset it for the default")
+    return text
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,12}", text) or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if urlsplit(text).scheme not in schemes:
+            raise ValueError(f"must be a URL that starts with {' or '.join(schemes)}")
+        return text
+
+    return parse
+
+
+def _database_url(text: str) -> str:
+    if not re.match(r"(postgresql|postgres)://|.*=", text):
+        raise ValueError("must be postgresql://user:password@host:port/name or key=value pairs")
+    return text
+
+
+def _algorithms(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(","))
+    unknown = [name for name in names if name not in ASYMMETRIC_ALGORITHMS]
+    if unknown:
+        raise ValueError(
+            f"{', '.join(unknown)}: only asymmetric algorithms, comma-separated, from "
+            + ", ".join(sorted(ASYMMETRIC_ALGORITHMS))
+        )
+    return names
+
+
+def _problem_base(text: str) -> str:
+    return _url("http", "https")(text).rstrip("/") + "/"
+
+
+def _git_sha(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{7,40}", text):
+        raise ValueError("must be 7 to 40 lower-case hexadecimal digits")
+    return text
+
+
+def _log_level(text: str) -> str:
+    if text not in LOG_LEVELS:
+        raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
+    return text
+
+
+def _switch(text: str) -> bool:
+    if text not in ("true", "false", "1", "0"):
+        raise ValueError("must be true or false")
+    return text in ("true", "1")
+
+
+VARIABLES: dict[str, _Variable] = {
+    "HPTS_DATABASE_URL": _Variable("database_url", _database_url, "the PostgreSQL database", True),
+    "HPTS_HOST": _Variable("host", _text, "address to listen on"),
+    "HPTS_PORT": _Variable("port", _whole(1, 65535), "port to listen on"),
+    "HPTS_WORKERS": _Variable("workers", _whole(1, 128), "server processes"),
+    "HPTS_STATE_DIR": _Variable("state_dir", Path, "where `hpts dev` keeps its database and keys"),
+    "HPTS_PG_BIN": _Variable("pg_bin", Path, "folder of initdb and postgres for `hpts dev`"),
+    "HPTS_ISSUER": _Variable("issuer", _text, "`iss` that tokens must carry"),
+    "HPTS_AUDIENCE": _Variable("audience", _text, "`aud` that tokens must carry"),
+    "HPTS_JWKS_URL": _Variable(
+        "jwks_url", _url("http", "https", "file"), "the issuer's JSON Web Key Set"
+    ),
+    "HPTS_JWT_ALGORITHMS": _Variable(
+        "jwt_algorithms", _algorithms, "signature algorithms accepted, comma-separated"
+    ),
+    "HPTS_PROBLEM_BASE_URL": _Variable(
+        "problem_base_url", _problem_base, "what a problem's `type` starts with"
+    ),
+    "HPTS_MAX_BODY_BYTES": _Variable(
+        "max_body_bytes", _whole(1024, limits.BODY_BYTES_MAX), "largest request body"
+    ),
+    "HPTS_QUEUE_LIMIT": _Variable(
+        "queue_limit", _whole(1, 1_000_000), "postings a tenant may have waiting in a worker"
+    ),
+    "HPTS_GIT_SHA": _Variable("git_sha", _git_sha, "commit shown by /v1/health/live"),
+    "HPTS_LOG_LEVEL": _Variable("log_level", _log_level, ", ".join(LOG_LEVELS)),
+    "HPTS_SERVER_TIMING": _Variable("server_timing", _switch, "answer Server-Timing headers"),
+    "HPTS_DEV_ISSUER_DIR": _Variable(
+        "dev_issuer_dir", Path, "keys of the development issuer; set by `hpts dev`"
+    ),
+}

@@ -1,0 +1,1 @@
+"""Lending and accounting rules: no await, SQL, clock, randomness or float."""

@@ -1,0 +1,51 @@
+"""Every bound of the system, in one place, with the relations between them checked at import.
+
+A queue, batch, body, retry or page without a bound here is a defect.
+"""
+
+AMOUNT_MINOR_MAX = 2**63 - 1
+LINES_PER_ENTRY_MAX = 32_767
+LOANS_PER_ACCRUAL_MAX = 10_000
+METADATA_BYTES_MAX = 4_096
+BODY_BYTES_MAX = 2 * 1024 * 1024
+ACTOR_LENGTH_MAX = 255
+
+QUEUE_POSTINGS_MAX = 4_096
+"""Postings that one tenant may have waiting in one worker before the answer is `overloaded`."""
+BATCH_POSTINGS_MAX = 512
+BATCH_LINES_MAX = LINES_PER_ENTRY_MAX
+"""One batch is one INSERT of lines; a single entry of the largest size must fit."""
+QUEUE_WAIT_MS_MAX = 5_000
+"""How long a posting may wait for a busy loan or an absent database before the answer is 503."""
+BUSY_RETRY_MS = 5
+"""Pause before a batch in which every loan was busy is tried again."""
+RECONNECT_MS = 100
+"""Pause before a lost database is tried again for postings whose COMMIT may have taken effect."""
+
+WRITERS_PER_WORKER = 2
+BULK_WRITERS_PER_WORKER = 2
+READERS_PER_WORKER = 4
+READ_WAITERS_MAX = 1_024
+STRIPES_MAX = 1_024
+
+PAGE_SIZE_MAX = 200
+PAGE_SIZE_DEFAULT = 50
+PAGE_LINES_MAX = 20_000
+"""A page ends early rather than carry more lines than this (it always holds one entry)."""
+PAGE_TOKEN_LENGTH_MAX = 512
+
+TOKEN_CACHE_MAX = 10_000
+TOKEN_CACHE_SECONDS_MAX = 60
+TOKEN_LEEWAY_SECONDS = 10
+TOKEN_BYTES_MAX = 8_192
+
+RETRY_AFTER_SECONDS = 1
+
+if BATCH_POSTINGS_MAX > QUEUE_POSTINGS_MAX:
+    raise ValueError("a batch must fit into the queue that it is taken from")
+if LOANS_PER_ACCRUAL_MAX + 1 > LINES_PER_ENTRY_MAX:
+    raise ValueError("the largest accrual batch must fit into one entry")
+if BATCH_LINES_MAX < LINES_PER_ENTRY_MAX:
+    raise ValueError("the largest entry must fit into one batch")
+if PAGE_SIZE_DEFAULT > PAGE_SIZE_MAX:
+    raise ValueError("the default page must not pass the largest page")

@@ -1,0 +1,89 @@
+"""Reversal: every line of an entry again with debit and credit exchanged. Once, and never of a
+reversal.
+"""
+
+import msgspec
+
+from hpts._posting import Batch
+from hpts.domain.entries import CR, DR, EntryFacts, check_effective, check_metadata
+from hpts.domain.loans import NO_LOAN
+from hpts.domain.rejections import Refusal, Rejection, refuse
+
+
+class Reversal(msgspec.Struct, frozen=True, kw_only=True):
+    """The wish to undo an entry. Identifiers are 16 bytes, the day counts from 2000-01-01."""
+
+    reverses_entry_id: bytes
+    effective_day: int
+    details: bytes
+    metadata_bytes: int = 0
+
+
+class OriginalLine(msgspec.Struct, frozen=True):
+    """A line as it was posted; direction and layer are the letters in the database."""
+
+    account_code: int
+    direction: int
+    layer: int
+    currency: bytes
+    amount_minor: int
+    loan_id: bytes | None
+
+
+class OriginalEntry(msgspec.Struct, frozen=True):
+    """The entry to be reversed, as the journal has it."""
+
+    event_type: bytes
+    correlation_id: bytes
+    loan_id: bytes | None
+    is_reversed: bool
+    lines: tuple[OriginalLine, ...]
+
+
+def write_reversal(
+    batch: Batch, reversal: Reversal, original: OriginalEntry | None, today: int
+) -> EntryFacts | Refusal:
+    """The mirrored lines, in an entry left open; or a refusal and no entry."""
+    if refusal := check_effective(reversal.effective_day, today):
+        return refusal
+    if original is None:
+        return refuse(
+            Rejection.ENTRY_NOT_FOUND, "reverses_entry_id", "is not an entry of this ledger"
+        )
+    if refusal := _check_original(original) or check_metadata(reversal.metadata_bytes):
+        return refusal
+    batch.begin_entry(reversal.effective_day)
+    for line in original.lines:
+        batch.line(
+            line.account_code,
+            CR if line.direction == DR else DR,
+            line.amount_minor,
+            line.currency,
+            NO_LOAN if line.loan_id is None else batch.find_loan(line.loan_id),
+            line.layer,
+        )
+    return EntryFacts(
+        event_type=b"reversal",
+        effective_day=reversal.effective_day,
+        details=reversal.details,
+        correlation_id=original.correlation_id,
+        reverses_entry_id=reversal.reverses_entry_id,
+        loan_id=original.loan_id,
+        has_many_loans=original.loan_id is None,
+    )
+
+
+def _check_original(original: OriginalEntry) -> Refusal | None:
+    if original.is_reversed:
+        return refuse(
+            Rejection.ALREADY_REVERSED,
+            "reverses_entry_id",
+            "was reversed; an entry is reversed once",
+        )
+    if original.event_type == b"reversal":
+        return refuse(
+            Rejection.NOT_REVERSIBLE,
+            "reverses_entry_id",
+            "is a reversal; post the original event again instead",
+        )
+    return None

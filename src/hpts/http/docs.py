@@ -1,0 +1,44 @@
+"""The OpenAPI document and the page that shows it; every asset comes with the package."""
+
+from importlib.resources import files
+
+from hpts.http.document import document_json
+from hpts.http.messages import JSON, Request, Response
+from hpts.http.problems import ProblemRaised
+
+MEDIA_TYPES = {
+    "html": b"text/html; charset=utf-8",
+    "css": b"text/css; charset=utf-8",
+    "js": b"text/javascript; charset=utf-8",
+    "svg": b"image/svg+xml",
+}
+SECURITY = (
+    (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+async def get_document(request: Request) -> Response:
+    """The OpenAPI document as JSON."""
+    return Response(200, document_json(), [JSON, (b"cache-control", b"no-cache")])
+
+
+async def get_docs_page(request: Request) -> Response:
+    """The page."""
+    return _asset("docs.html")
+
+
+async def get_docs_asset(request: Request) -> Response:
+    """One of the page's own files."""
+    (name,) = request.path_parameters
+    return _asset(name)
+
+
+def _asset(name: str) -> Response:
+    known = {file.name for file in files("hpts.http.assets").iterdir()}
+    media_type = MEDIA_TYPES.get(name.rpartition(".")[2])
+    if name not in known or media_type is None:
+        raise ProblemRaised("not_found")
+    body = files("hpts.http.assets").joinpath(name).read_bytes()
+    headers = [(b"content-type", media_type), (b"cache-control", b"no-cache"), *SECURITY]
+    return Response(200, body, headers)

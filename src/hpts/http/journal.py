@@ -1,0 +1,208 @@
+"""Journal entries: one with its lines, or a loan's in pages, newest posted first.
+
+A page token names the last entry shown and is tied to its query, so that it fits no other. A page
+may hold fewer entries than asked for: it ends before it passes PAGE_LINES_MAX lines.
+"""
+
+import base64
+import binascii
+import functools
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import NamedTuple
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from hpts.domain.entries import format_timestamp
+from hpts.domain.limits import (
+    PAGE_LINES_MAX,
+    PAGE_SIZE_DEFAULT,
+    PAGE_SIZE_MAX,
+    PAGE_TOKEN_LENGTH_MAX,
+)
+from hpts.http.document import load_document
+from hpts.http.messages import Request, Response, money_response
+from hpts.http.parameters import Parameters
+from hpts.http.payloads import parse_identifier
+from hpts.http.problems import ProblemRaised
+from hpts.ledger import Ledger
+from hpts.store.reads import EntryRow, LineRow
+
+PAGE_PARAMETERS = frozenset(("from_date", "to_date", "event_type", "page_size", "page_token"))
+DIRECTIONS = {"D": "DR", "C": "CR"}
+LAYERS = {"S": "SETTLED", "P": "PENDING", "E": "ENCUMBRANCE"}
+CURSOR_BYTES, SEAL_BYTES = 16, 12
+
+
+class JournalLine(msgspec.Struct, frozen=True):
+    sequence: int
+    account_code: str
+    direction: str
+    amount_minor: str
+    currency: str
+    layer: str
+    loan_id: str | UnsetType
+    borrower_id: str | UnsetType
+    external_ref: str | UnsetType
+
+
+class JournalEntry(msgspec.Struct, frozen=True):
+    journal_entry_id: str
+    event_type: str
+    effective_at: str
+    posted_at: str
+    lines: list[JournalLine]
+    correlation_id: str
+    reverses_entry_id: str | UnsetType
+    description: str | UnsetType
+    actor: str
+
+
+class JournalEntryPage(msgspec.Struct, frozen=True):
+    items: list[JournalEntry]
+    next_page_token: str | UnsetType
+
+
+class ShownDetails(msgspec.Struct, frozen=True):
+    """What of an entry's details is shown."""
+
+    external_ref: str | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+
+
+class PageQuery(NamedTuple):
+    """Which entries a page is of; a token fits the query it was made for."""
+
+    tenant_id: bytes
+    loan_id: bytes
+    from_date: str | None
+    to_date: str | None
+    event_type: str | None
+
+
+async def get_journal_entry(request: Request, ledger: Ledger) -> Response:
+    """One entry with all its lines."""
+    parameters = Parameters(request)
+    entry_id, _ = parameters.path_identifier("journal_entry_id")
+    parameters.check()
+    found = await ledger.reads.entry(request.client().tenant_id, entry_id)
+    if found is None:
+        raise ProblemRaised("not_found")
+    entry, lines = found
+    return money_response(msgspec.json.encode(_entry(entry, lines)))
+
+
+async def list_loan_journal_entries(request: Request, ledger: Ledger) -> Response:
+    """A page of a loan's entries."""
+    query, page_size, before = _read_query(request)
+    entries = await ledger.reads.loan_entries(
+        query.tenant_id,
+        query.loan_id,
+        before=before,
+        count=page_size + 1,
+        from_date=query.from_date.encode() if query.from_date else None,
+        to_date=query.to_date.encode() if query.to_date else None,
+        event_type=query.event_type.encode() if query.event_type else None,
+    )
+    if entries is None:
+        raise ProblemRaised("not_found")
+    shown = _within_bounds(entries[:page_size])
+    lines = await ledger.reads.lines(query.tenant_id, [entry.journal_entry_id for entry in shown])
+    by_entry: dict[str, list[LineRow]] = {entry.journal_entry_id: [] for entry in shown}
+    for line in lines:
+        by_entry[line.journal_entry_id].append(line)
+    page = JournalEntryPage(
+        [_entry(entry, by_entry[entry.journal_entry_id]) for entry in shown],
+        _seal(query, shown[-1].journal_entry_id) if len(shown) < len(entries) else UNSET,
+    )
+    return money_response(msgspec.json.encode(page))
+
+
+def _read_query(request: Request) -> tuple[PageQuery, int, bytes | None]:
+    parameters = Parameters(request, PAGE_PARAMETERS)
+    loan_id, _ = parameters.path_identifier("loan_id")
+    query = PageQuery(
+        request.client().tenant_id,
+        loan_id,
+        parameters.date("from_date"),
+        parameters.date("to_date"),
+        parameters.choice("event_type", _event_types()),
+    )
+    size = parameters.number("page_size", default=PAGE_SIZE_DEFAULT, highest=PAGE_SIZE_MAX)
+    token = parameters.text("page_token")
+    before = None if token is None else _unseal(query, token)
+    if token is not None and before is None:
+        parameters.refuse("page_token", "invalid", "must be next_page_token of the same query")
+    parameters.check()
+    return query, size, before
+
+
+@functools.cache
+def _event_types() -> tuple[str, ...]:
+    return tuple(load_document()["components"]["schemas"]["EventType"]["enum"])
+
+
+def _within_bounds(entries: list[EntryRow]) -> list[EntryRow]:
+    """The first entries that together have at most PAGE_LINES_MAX lines, but at least one."""
+    lines = 0
+    for at, entry in enumerate(entries):
+        lines += entry.line_count
+        if at and lines > PAGE_LINES_MAX:
+            return entries[:at]
+    return entries
+
+
+def _seal(query: PageQuery, entry_id: str) -> str:
+    cursor = parse_identifier(entry_id)
+    return _encode(cursor + _seal_of(query, cursor))
+
+
+def _unseal(query: PageQuery, token: str) -> bytes | None:
+    """The cursor in a token, or None when it is not one that `_seal` made for this query."""
+    if len(token) > PAGE_TOKEN_LENGTH_MAX or not token.isascii():
+        return None
+    try:
+        decoded = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    except binascii.Error:
+        return None
+    cursor = decoded[:CURSOR_BYTES]
+    is_whole = decoded == cursor + _seal_of(query, cursor) and token == _encode(decoded)
+    return cursor if is_whole else None
+
+
+def _encode(decoded: bytes) -> str:
+    return base64.urlsafe_b64encode(decoded).decode().rstrip("=")
+
+
+def _seal_of(query: PageQuery, cursor: bytes) -> bytes:
+    return sha256(repr((tuple(query), cursor)).encode()).digest()[:SEAL_BYTES]
+
+
+def _entry(entry: EntryRow, lines: Iterable[LineRow]) -> JournalEntry:
+    details = msgspec.json.decode(entry.details, type=ShownDetails)
+    return JournalEntry(
+        entry.journal_entry_id,
+        entry.event_type,
+        entry.effective_at,
+        format_timestamp(entry.posted_at),
+        [_line(line, details.external_ref) for line in lines],
+        entry.correlation_id,
+        entry.reverses_entry_id or UNSET,
+        details.description,
+        entry.actor,
+    )
+
+
+def _line(line: LineRow, external_ref: str | UnsetType) -> JournalLine:
+    return JournalLine(
+        line.sequence,
+        f"{line.account_code:04d}",
+        DIRECTIONS[line.direction],
+        line.amount_minor,
+        line.currency,
+        LAYERS[line.layer],
+        line.loan_id or UNSET,
+        line.borrower_id or UNSET,
+        external_ref,
+    )

@@ -1,0 +1,126 @@
+"""The four POST operations: header and body in, one posting, its outcome out. One way for all."""
+
+import re
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from hpts.domain.identifiers import format_identifier
+from hpts.domain.rejections import FieldError, Refusal
+from hpts.http.messages import JSON, NO_STORE, Request, Response
+from hpts.http.payloads import ACCRUAL_BATCH, DISBURSEMENT, PAYMENT, REVERSAL, Kind
+from hpts.http.problems import ProblemRaised
+from hpts.ledger import Ledger, Outcome, Posted, Posting, Receipt
+
+IDEMPOTENCY_KEY = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:\-]{7,254}")
+REPLAYED = (b"idempotent-replayed", b"true")
+
+
+class Operation(NamedTuple):
+    """How a POST operation reads its body and renders its reply."""
+
+    kind: Kind
+    render: Callable[[Receipt], bytes]
+
+
+async def post(
+    request: Request, ledger: Ledger, operation: Operation, body_bytes_max: int
+) -> Response:
+    """Post the request's command. Raises ProblemRaised."""
+    check_media_type(request)
+    body = await request.read_body(body_bytes_max)
+    key = _idempotency_key(request)
+    command, digest = operation.kind.decode(body)
+    client = request.client()
+    posting = Posting(
+        command,
+        idempotency_key=key,
+        request_digest=digest,
+        actor=client.actor.encode(),
+        render=operation.render,
+    )
+    outcome = await ledger.post(client.tenant_id, posting)
+    now = time.monotonic()
+    request.timings.append(("queue", posting.database_started_at - posting.queued_at))
+    request.timings.append(("database", now - posting.database_started_at))
+    return _response(outcome)
+
+
+def check_media_type(request: Request) -> None:
+    """415 unless the body is declared as JSON; parameters are allowed."""
+    declared = request.headers.get(b"content-type", b"")
+    if declared != b"application/json":
+        media_type = declared.partition(b";")[0].strip().lower()
+        if media_type != b"application/json":
+            raise ProblemRaised("unsupported_media_type")
+
+
+def _idempotency_key(request: Request) -> bytes:
+    key = request.headers.get(b"idempotency-key")
+    if key is not None and IDEMPOTENCY_KEY.fullmatch(key):
+        if len(request.header_values(b"idempotency-key")) == 1:
+            return key
+        problem, message = "duplicate_header", "must be given once"
+    elif key is None:
+        problem, message = "required", "every POST needs one, so that a retry posts nothing twice"
+    else:
+        problem, message = "pattern", "must match ^[A-Za-z0-9][A-Za-z0-9._:-]{7,254}$"
+    raise ProblemRaised("bad_request", errors=(FieldError("Idempotency-Key", problem, message),))
+
+
+def _response(outcome: Outcome) -> Response:
+    if isinstance(outcome, Posted):
+        location = b"/v1/journal-entries/" + format_identifier(outcome.journal_entry_id).encode()
+        headers = [JSON, NO_STORE, (b"location", location)]
+        if outcome.is_replay:
+            return Response(200, outcome.reply, [*headers, REPLAYED])
+        return Response(201, outcome.reply, headers)
+    if isinstance(outcome, Refusal):
+        raise ProblemRaised(outcome.rejection.value, errors=outcome.errors)
+    raise ProblemRaised(outcome.code)
+
+
+def _render_payment(receipt: Receipt) -> bytes:
+    return (
+        '{"payment_event_id":"%s","journal_entry_id":"%s","allocation":{"fees_minor":"%s",'
+        '"interest_minor":"%s","principal_minor":"%s","suspense_minor":"%s"},"posted_at":"%s"}'
+        % (*_identifiers(receipt), *receipt.result, receipt.posted_at)
+    ).encode()
+
+
+def _render_disbursement(receipt: Receipt) -> bytes:
+    return (
+        '{"disbursement_event_id":"%s","journal_entry_id":"%s","posted_at":"%s"}'
+        % (*_identifiers(receipt), receipt.posted_at)
+    ).encode()
+
+
+def _render_accrual(receipt: Receipt) -> bytes:
+    return (
+        '{"accrual_event_id":"%s","journal_entry_id":"%s","loan_count":%s,'
+        '"total_accrued_minor":"%s","posted_at":"%s"}'
+        % (*_identifiers(receipt), *receipt.result, receipt.posted_at)
+    ).encode()
+
+
+def _render_reversal(receipt: Receipt) -> bytes:
+    correlation_id, journal_entry_id = _identifiers(receipt)
+    return (
+        '{"journal_entry_id":"%s","reverses_entry_id":"%s","posted_at":"%s","correlation_id":"%s"}'
+        % (
+            journal_entry_id,
+            format_identifier(receipt.reverses_entry_id or b""),
+            receipt.posted_at,
+            correlation_id,
+        )
+    ).encode()
+
+
+def _identifiers(receipt: Receipt) -> tuple[str, str]:
+    return format_identifier(receipt.event_id), format_identifier(receipt.journal_entry_id)
+
+
+POST_PAYMENT = Operation(PAYMENT, _render_payment)
+POST_DISBURSEMENT = Operation(DISBURSEMENT, _render_disbursement)
+POST_ACCRUAL_BATCH = Operation(ACCRUAL_BATCH, _render_accrual)
+POST_REVERSAL = Operation(REVERSAL, _render_reversal)

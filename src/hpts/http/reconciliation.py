@@ -1,0 +1,85 @@
+"""Reconciliation status: whether totals, loans and lines agree, computed when it is asked for."""
+
+import asyncio
+import datetime
+import uuid
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from hpts.http.messages import Request, Response, money_response
+from hpts.http.parameters import Parameters
+from hpts.store.reconcile import Reconciliation, reconcile
+
+PARAMETERS = frozenset(("as_of_date",))
+OK, DRIFT = "ok", "drift_detected"
+
+
+class LedgerIntegrity(msgspec.Struct, frozen=True):
+    status: str
+    mismatched_account_count: int
+    checked_at: str
+
+
+class PortfolioRollup(msgspec.Struct, frozen=True):
+    status: str
+    gl_principal_minor: str | UnsetType
+    sum_of_loan_balances_minor: str | UnsetType
+
+
+class ReconciliationStatus(msgspec.Struct, frozen=True):
+    as_of_date: str
+    ledger_integrity: LedgerIntegrity
+    bank_reconciliation: list[dict[str, str]]
+    portfolio_rollup: PortfolioRollup
+
+
+class Reconciler:
+    """Runs one reconciliation of a tenant and day at a time; whoever asks meanwhile shares it."""
+
+    def __init__(self, database_url: str) -> None:
+        self._database_url = database_url
+        self._running: dict[tuple[bytes, str | None], asyncio.Task[Reconciliation]] = {}
+        self._places = asyncio.Semaphore(2)
+
+    async def get_reconciliation_status(self, request: Request) -> Response:
+        """The results of now, or those of a past day."""
+        parameters = Parameters(request, PARAMETERS)
+        as_of_date = parameters.date("as_of_date")
+        parameters.check()
+        place = (request.client().tenant_id, as_of_date)
+        task = self._running.get(place)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._run(*place))
+            self._running[place] = task
+            task.add_done_callback(lambda _: self._running.pop(place, None))
+        return money_response(msgspec.json.encode(_status(await asyncio.shield(task))))
+
+    async def _run(self, tenant_id: bytes, as_of_date: str | None) -> Reconciliation:
+        day = None if as_of_date is None else datetime.date.fromisoformat(as_of_date)
+        async with self._places:
+            return await asyncio.to_thread(
+                reconcile, self._database_url, uuid.UUID(bytes=tenant_id), day
+            )
+
+
+def _status(found: Reconciliation) -> ReconciliationStatus:
+    return ReconciliationStatus(
+        as_of_date=found.as_of_date.isoformat(),
+        ledger_integrity=LedgerIntegrity(
+            DRIFT if found.mismatched_account_count else OK,
+            found.mismatched_account_count,
+            found.checked_at.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        ),
+        # Bank statements cannot be imported yet, so no bank account has one.
+        bank_reconciliation=[],
+        portfolio_rollup=PortfolioRollup(
+            DRIFT if found.principal_drifted else OK,
+            _amount(found.gl_principal_minor),
+            _amount(found.sum_of_loan_balances_minor),
+        ),
+    )
+
+
+def _amount(minor: int | None) -> str | UnsetType:
+    return UNSET if minor is None else str(minor)

@@ -1,0 +1,418 @@
+"""The order of steps of every command and query. Read this file first.
+
+A posting waits in its tenant's lane, then a batch of them goes through two pipelines:
+    open    claim the keys, find what was posted under them, lock and read the loans, read the clock
+    decide  in memory, posting by posting: replay, refuse, or lines through a rule and the kernel
+    write   entries, lines, loans, totals, block, COMMIT; only then is anybody answered
+What was refused left no trace; what failed is tried again posting by posting; after a lost
+connection the same batch runs again, and the idempotency keys make that safe.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from hpts._posting import AMOUNT_OVERFLOW, POSTED, Batch
+from hpts.domain import limits
+from hpts.domain.accounts import Account, Chart, chart_of
+from hpts.domain.accrual import Accrual, write_accrual
+from hpts.domain.disbursement import Disbursement, write_disbursement
+from hpts.domain.entries import EntryFacts, day_at, format_timestamp
+from hpts.domain.identifiers import RANDOM_BITS, first_identifier
+from hpts.domain.payment import Payment, write_payment
+from hpts.domain.rejections import Refusal, Rejection
+from hpts.domain.reversal import Reversal, write_reversal
+from hpts.store.append import Opened, open_batch, roll_back, write_batch
+from hpts.store.lanes import LaneFull, Lanes
+from hpts.store.pool import Pool, PoolBusy
+from hpts.store.reads import Reads, TenantUnknown
+from hpts.store.statements import WRITER_STATEMENTS
+from hpts.store.wire import ConnectFailed, ConnectionLost, StatementFailed, Wire
+from hpts.telemetry import logger
+
+Command = Payment | Disbursement | Accrual | Reversal
+
+
+class Receipt(NamedTuple):
+    """What a reply is rendered from. `result` is the rule's (see EntryFacts)."""
+
+    journal_entry_id: bytes
+    event_id: bytes
+    posted_at: str
+    result: tuple[int, ...]
+    reverses_entry_id: bytes | None
+
+
+class Posted(msgspec.Struct, frozen=True):
+    """A posting that is durable: the body answered the first time, and whether this is a replay."""
+
+    journal_entry_id: bytes
+    reply: bytes
+    is_replay: bool
+
+
+class Unavailable(msgspec.Struct, frozen=True):
+    """Nothing was posted that the same key would not replay. `code` is the problem's."""
+
+    code: str
+
+
+OVERLOADED = Unavailable("overloaded")
+DATABASE_UNAVAILABLE = Unavailable("database_unavailable")
+SHUTTING_DOWN = Unavailable("shutting_down")
+Outcome = Posted | Refusal | Unavailable
+
+TRY_AGAIN = frozenset(("23505", "40001", "40P01", "55P03"))
+"""Somebody else was first (unique, serialization, deadlock, lock): what is there now decides."""
+OUT_OF_RANGE = "22003"
+
+
+class Posting:
+    """One command on its way: what it says, where it came from, and who waits for its outcome."""
+
+    __slots__ = (
+        "actor",
+        "attempted_entry_ids",
+        "command",
+        "database_started_at",
+        "deadline",
+        "idempotency_key",
+        "outcome",
+        "queued_at",
+        "render",
+        "request_digest",
+    )
+
+    def __init__(
+        self,
+        command: Command,
+        *,
+        idempotency_key: bytes,
+        request_digest: bytes,
+        actor: bytes,
+        render: Callable[[Receipt], bytes],
+    ) -> None:
+        self.command = command
+        self.idempotency_key = idempotency_key
+        self.request_digest = request_digest
+        self.actor = actor
+        self.render = render
+        self.attempted_entry_ids: set[bytes] = set()
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.queued_at = self.database_started_at = time.monotonic()
+        self.deadline = self.queued_at + limits.QUEUE_WAIT_MS_MAX / 1000
+
+    def answer(self, outcome: Outcome) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+
+
+class Ledger:
+    """All tenants of one database, as one worker serves them."""
+
+    def __init__(self, database_url: str, *, queue_max: int = limits.QUEUE_POSTINGS_MAX) -> None:
+        self.reads = Reads(
+            Pool.of_readers(
+                database_url, limits.READERS_PER_WORKER, waiters_max=limits.READ_WAITERS_MAX
+            )
+        )
+        self._writers = Pool(
+            database_url,
+            WRITER_STATEMENTS,
+            size=limits.WRITERS_PER_WORKER + limits.BULK_WRITERS_PER_WORKER,
+            waiters_max=limits.WRITERS_PER_WORKER + limits.BULK_WRITERS_PER_WORKER,
+            owns_stripes=True,
+        )
+        self._lanes = self._lanes_of(
+            limits.WRITERS_PER_WORKER, 1, limits.BATCH_POSTINGS_MAX, queue_max
+        )
+        # Accruals and reversals know their size only when they are read, or are large: each goes
+        # alone, on writers of its own, so that payments never wait behind one.
+        self._bulk_lanes = self._lanes_of(
+            limits.BULK_WRITERS_PER_WORKER, limits.BULK_WRITERS_PER_WORKER, 1, queue_max
+        )
+        self._in_flight: set[tuple[bytes, bytes]] = set()
+        self._charts: dict[bytes, Chart] = {}
+        self._is_closing = False
+
+    def _lanes_of(
+        self, writers: int, per_tenant: int, batch_max: int, queue_max: int
+    ) -> Lanes[Posting]:
+        return Lanes(
+            self._post_batch,
+            writers=writers,
+            per_tenant=per_tenant,
+            batch_max=batch_max,
+            queue_max=queue_max,
+            retry_seconds=limits.BUSY_RETRY_MS / 1000,
+        )
+
+    @property
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    async def close(self) -> None:
+        """Refuse new postings, finish those accepted, close the connections."""
+        self._is_closing = True
+        await self._lanes.drain()
+        await self._bulk_lanes.drain()
+        self._writers.close()
+        self.reads.close()
+
+    async def post(self, tenant_id: bytes, posting: Posting) -> Outcome:
+        """Post a command; its outcome once it is durable, refused or given up."""
+        if self._is_closing:
+            return SHUTTING_DOWN
+        place = (tenant_id, posting.idempotency_key)
+        if place in self._in_flight:
+            return Refusal(Rejection.IDEMPOTENCY_IN_PROGRESS)
+        lanes = self._bulk_lanes if _travels_alone(posting.command) else self._lanes
+        try:
+            lanes.submit(tenant_id, posting)
+        except LaneFull:
+            return OVERLOADED
+        self._in_flight.add(place)
+        posting.outcome.add_done_callback(lambda _: self._in_flight.discard(place))
+        # Shielded: a client that hangs up does not take its posting out of the batch.
+        return await asyncio.shield(posting.outcome)
+
+    async def _post_batch(self, tenant_id: bytes, postings: Sequence[Posting]) -> Sequence[Posting]:
+        """Answer every posting of a batch but those returned, which are to be tried again."""
+        try:
+            chart = await self._chart(tenant_id)
+            async with self._writers.lease() as wire:
+                return await _run_batch(wire, tenant_id, chart, postings)
+        except TenantUnknown:
+            refusal = Refusal(Rejection.TENANT_UNKNOWN)
+            for posting in postings:
+                posting.answer(refusal)
+        except PoolBusy:
+            for posting in postings:
+                posting.answer(OVERLOADED)
+        except ConnectionLost as error:
+            logger.warning("database connection lost: %s", error)
+            return await _after_loss(postings, is_away=isinstance(error, ConnectFailed))
+        except Exception as error:
+            for posting in postings:
+                posting.fail(error)
+        return ()
+
+    async def _chart(self, tenant_id: bytes) -> Chart:
+        chart = self._charts.get(tenant_id)
+        if chart is None:
+            rows = await self.reads.chart(tenant_id)
+            chart = chart_of(
+                Account(int(code or 0), *((cell or b"").decode() for cell in others))
+                for code, *others in rows
+            )
+            self._charts[tenant_id] = chart
+        return chart
+
+    async def chart(self, tenant_id: bytes) -> Chart:
+        """The tenant's account codes by role. Raises TenantUnknown, ConnectionLost."""
+        return await self._chart(tenant_id)
+
+
+def _travels_alone(command: Command) -> bool:
+    return isinstance(command, Accrual | Reversal)
+
+
+async def _after_loss(postings: Sequence[Posting], *, is_away: bool) -> Sequence[Posting]:
+    """Postings to run again. Where the database cannot be reached at all, only those whose COMMIT
+    may have taken effect wait for it; the others are answered at once."""
+    retry = []
+    for posting in postings:
+        may_be_posted = bool(posting.attempted_entry_ids)
+        if time.monotonic() < posting.deadline and (may_be_posted or not is_away):
+            retry.append(posting)
+        else:
+            posting.answer(DATABASE_UNAVAILABLE)
+    if is_away and retry:
+        await asyncio.sleep(limits.RECONNECT_MS / 1000)
+    return retry
+
+
+async def _run_batch(
+    wire: Wire, tenant_id: bytes, chart: Chart, postings: Sequence[Posting]
+) -> Sequence[Posting]:
+    try:
+        return await _open_decide_write(wire, tenant_id, chart, postings)
+    except StatementFailed as error:
+        await roll_back(wire)
+        if len(postings) == 1:
+            return _after_failure(postings[0], error)
+        logger.warning("batch of %d failed, posting one by one: %s", len(postings), error)
+    retry: list[Posting] = []
+    for posting in postings:
+        retry += await _run_batch(wire, tenant_id, chart, [posting])
+    return retry
+
+
+def _after_failure(posting: Posting, error: StatementFailed) -> Sequence[Posting]:
+    if error.sqlstate == OUT_OF_RANGE:
+        posting.answer(Refusal(Rejection.AMOUNT_OVERFLOW))
+    elif error.sqlstate in TRY_AGAIN and time.monotonic() < posting.deadline:
+        return [posting]
+    elif error.sqlstate[:2] in ("53", "57") or error.sqlstate in TRY_AGAIN:
+        posting.answer(DATABASE_UNAVAILABLE)
+    else:
+        posting.fail(error)
+    return ()
+
+
+async def _open_decide_write(
+    wire: Wire, tenant_id: bytes, chart: Chart, postings: Sequence[Posting]
+) -> Sequence[Posting]:
+    started_at = time.monotonic()
+    for posting in postings:
+        posting.database_started_at = started_at
+    command = postings[0].command
+    opened = await open_batch(
+        wire,
+        tenant_id,
+        idempotency_keys=[posting.idempotency_key for posting in postings],
+        loan_ids=_loan_ids(postings),
+        alone=command if isinstance(command, Accrual | Reversal) else None,
+    )
+    decided = _Decided(tenant_id, chart, opened)
+    for posting, is_claimed in zip(postings, opened.claimed, strict=True):
+        decided.decide(posting, is_claimed)
+    if decided.has_entries:
+        await write_batch(
+            wire,
+            tenant_id,
+            decided.batch,
+            first_entry_id=decided.first_entry_id,
+            posted_at=opened.posted_at,
+            has_many_loans=decided.has_many_loans,
+        )
+    else:
+        await roll_back(wire)
+    for posting, outcome in decided.outcomes:
+        posting.answer(outcome)
+    return decided.retry
+
+
+def _loan_ids(postings: Sequence[Posting]) -> list[bytes]:
+    """The loans that the batch names, each once."""
+    found: dict[bytes, None] = {}
+    for posting in postings:
+        command = posting.command
+        if isinstance(command, Accrual):
+            found.update((loan.loan_id, None) for loan in command.loans)
+        elif not isinstance(command, Reversal):
+            found[command.loan_id] = None
+    return list(found)
+
+
+class _Decided:
+    """What becomes of each posting of an opened batch, decided in the order they came."""
+
+    def __init__(self, tenant_id: bytes, chart: Chart, opened: Opened) -> None:
+        first = first_identifier(opened.posted_at, secrets.randbits(RANDOM_BITS))
+        self.first_entry_id = first.to_bytes(16, "big")
+        self.batch = Batch(
+            tenant_id,
+            self.first_entry_id,
+            opened.posted_at,
+            chart.principal_receivable,
+            chart.interest_receivable,
+            chart.fees_receivable,
+        )
+        self.batch.load_loans(opened.loans)
+        self.outcomes: list[tuple[Posting, Outcome]] = []
+        self.retry: list[Posting] = []
+        self.has_entries = False
+        self.has_many_loans = False
+        self._chart = chart
+        self._opened = opened
+        self._today = day_at(opened.posted_at)
+        self._posted_at = format_timestamp(opened.posted_at)
+        self._next_event_id = first_identifier(opened.posted_at, secrets.randbits(RANDOM_BITS))
+
+    def decide(self, posting: Posting, is_claimed: bool) -> None:
+        """Note the outcome of a posting, or that it is to be tried again."""
+        if not self._opened.tenant_is_active:
+            self._note(posting, Refusal(Rejection.TENANT_UNKNOWN))
+        elif not is_claimed:
+            if posting.attempted_entry_ids:
+                self._try_again(posting)  # our own lost connection still holds the key
+            else:
+                self._note(posting, Refusal(Rejection.IDEMPOTENCY_IN_PROGRESS))
+        elif earlier := self._opened.earlier.get(posting.idempotency_key):
+            if earlier.request_digest != posting.request_digest:
+                self._note(posting, Refusal(Rejection.IDEMPOTENCY_MISMATCH))
+                return
+            is_replay = earlier.journal_entry_id not in posting.attempted_entry_ids
+            self._note(posting, Posted(earlier.journal_entry_id, earlier.reply, is_replay))
+        elif self._is_busy(posting.command):
+            self._try_again(posting)
+        else:
+            self._note(posting, self._post(posting))
+
+    def _note(self, posting: Posting, outcome: Outcome) -> None:
+        self.outcomes.append((posting, outcome))
+
+    def _try_again(self, posting: Posting) -> None:
+        if time.monotonic() < posting.deadline:
+            self.retry.append(posting)
+        else:
+            self._note(posting, OVERLOADED)
+
+    def _is_busy(self, command: Command) -> bool:
+        busy = self._opened.busy_loans
+        if not busy:
+            return False
+        return isinstance(command, Accrual | Reversal) or command.loan_id in busy
+
+    def _post(self, posting: Posting) -> Outcome:
+        written = self._write_lines(posting.command)
+        if isinstance(written, Refusal):
+            return written
+        entry_id = self.batch.next_entry_id()
+        event_id = self._next_event_id.to_bytes(16, "big")
+        receipt = Receipt(
+            entry_id,
+            written.correlation_id or event_id,
+            self._posted_at,
+            written.result,
+            written.reverses_entry_id,
+        )
+        reply = posting.render(receipt)
+        status = self.batch.end_entry(
+            event_type=written.event_type,
+            correlation_id=receipt.event_id,
+            reverses_entry_id=written.reverses_entry_id,
+            loan_id=written.loan_id,
+            actor=posting.actor,
+            idempotency_key=posting.idempotency_key,
+            request_digest=posting.request_digest,
+            details=written.details,
+            reply=reply,
+        )
+        if status != POSTED:
+            overflow = status == AMOUNT_OVERFLOW
+            return Refusal(Rejection.AMOUNT_OVERFLOW if overflow else Rejection.NEGATIVE_BALANCE)
+        self._next_event_id += 1
+        self.has_entries = True
+        self.has_many_loans |= written.has_many_loans
+        posting.attempted_entry_ids.add(entry_id)
+        return Posted(entry_id, reply, False)
+
+    def _write_lines(self, command: Command) -> EntryFacts | Refusal:
+        if isinstance(command, Payment):
+            return write_payment(self.batch, self._chart, command, self._today)
+        if isinstance(command, Disbursement):
+            return write_disbursement(self.batch, self._chart, command, self._today)
+        if isinstance(command, Accrual):
+            accrued = self._opened.accrued_loans
+            return write_accrual(self.batch, self._chart, command, self._today, accrued)
+        return write_reversal(self.batch, command, self._opened.original, self._today)

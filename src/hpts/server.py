@@ -1,0 +1,164 @@
+"""Wiring: builds a worker's application from the settings, and runs granian over it.
+
+The workers read the same environment as the process that starts them, so both see one
+configuration.
+"""
+
+import ctypes
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server import Server
+
+from hpts.config import ConfigError, Settings, environment_of, load_settings
+from hpts.http import balances, docs, journal, postings
+from hpts.http.app import App, Handler
+from hpts.http.auth import Verifier
+from hpts.http.development import DevelopmentEndpoints
+from hpts.http.health import Health
+from hpts.http.issuer import DevelopmentIssuer
+from hpts.http.jwks import KeySource
+from hpts.http.messages import Request, Response
+from hpts.http.reconciliation import Reconciler
+from hpts.http.routes import DEVELOPMENT_ROUTES, ROUTES, UNDOCUMENTED_ROUTES, RouteTable
+from hpts.ledger import Ledger
+from hpts.store.migrate import load_migrations
+from hpts.telemetry import configure_logging
+
+PR_SET_PDEATHSIG = 1
+WORKER_STOP_SECONDS_MAX = 20
+"""Longer than a posting may wait, so that what was accepted is answered before a worker is
+killed.
+"""
+BACKLOG = 2048
+
+
+def run_server(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ConfigError where the settings or the port are no
+    good."""
+    check_serving(settings)
+    check_port(settings.host, settings.port)
+    os.environ.update(environment_of(settings))
+    Server(
+        "hpts.server:build_application",
+        factory=True,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        workers=settings.workers,
+        loop=Loops.uvloop,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=30_000),
+        websockets=False,
+        backlog=BACKLOG,
+        backpressure=BACKLOG,
+        log_level=LogLevels.warning,
+        log_access=False,
+        respawn_failed_workers=True,
+        respawn_interval=0.5,
+        workers_kill_timeout=WORKER_STOP_SECONDS_MAX,
+    ).serve()
+
+
+def check_serving(settings: Settings) -> None:
+    """Raises ConfigError that names every variable `hpts serve` still needs."""
+    needed = {
+        "HPTS_DATABASE_URL": settings.database_url,
+        "HPTS_ISSUER": settings.issuer,
+        "HPTS_JWKS_URL": settings.jwks_url,
+    }
+    missing = [name for name, value in needed.items() if value is None]
+    if missing:
+        raise ConfigError(
+            f"{' and '.join(missing)} must be set to serve; `hpts dev` needs none of them"
+        )
+
+
+def check_port(host: str, port: int) -> None:
+    """Raises ConfigError when somebody listens there: granian would share the port in silence."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {host}:{port} ({error.strerror}); "
+                "stop what listens there or set HPTS_PORT"
+            ) from None
+
+
+def build_application() -> App:
+    """A worker's application. Called by granian inside each worker process."""
+    _die_with_parent()
+    settings = load_settings()
+    lines = configure_logging(settings.log_level)
+    if settings.database_url is None or settings.issuer is None or settings.jwks_url is None:
+        raise ConfigError("the worker was started without its settings")
+    ledger = Ledger(settings.database_url, queue_max=settings.queue_limit)
+    keys = KeySource(settings.jwks_url)
+
+    async def stop() -> None:
+        await ledger.close()
+        await keys.stop()
+        lines.flush()
+
+    issuer = settings.dev_issuer_dir and DevelopmentIssuer.open(settings.dev_issuer_dir)
+    return App(
+        routes=RouteTable(ROUTES + UNDOCUMENTED_ROUTES + (DEVELOPMENT_ROUTES if issuer else ())),
+        handlers=_handlers(settings, ledger, settings.database_url)
+        | (DevelopmentEndpoints(issuer, settings.audience).handlers() if issuer else {}),
+        verifier=Verifier(
+            keys,
+            issuer=settings.issuer,
+            audience=settings.audience,
+            algorithms=settings.jwt_algorithms,
+        ),
+        lines=lines,
+        problem_base_url=settings.problem_base_url,
+        start=keys.start,
+        stop=stop,
+        server_timing=settings.server_timing,
+    )
+
+
+def _handlers(settings: Settings, ledger: Ledger, database_url: str) -> dict[str, Handler]:
+    def posting(operation: postings.Operation) -> Handler:
+        return partial(
+            postings.post,
+            ledger=ledger,
+            operation=operation,
+            body_bytes_max=settings.max_body_bytes,
+        )
+
+    def reading(handler: Callable[[Request, Ledger], Awaitable[Response]]) -> Handler:
+        return lambda request: handler(request, ledger)
+
+    health = Health(ledger, schema_version=len(load_migrations()), git_sha=settings.git_sha)
+    return {
+        "postPayment": posting(postings.POST_PAYMENT),
+        "postDisbursement": posting(postings.POST_DISBURSEMENT),
+        "postAccrualBatch": posting(postings.POST_ACCRUAL_BATCH),
+        "postReversal": posting(postings.POST_REVERSAL),
+        "getLoanBalance": reading(balances.get_loan_balance),
+        "listLoanJournalEntries": reading(journal.list_loan_journal_entries),
+        "getAccountBalance": reading(balances.get_account_balance),
+        "getJournalEntry": reading(journal.get_journal_entry),
+        "getReconciliationStatus": Reconciler(database_url).get_reconciliation_status,
+        "getLiveness": health.get_liveness,
+        "getReadiness": health.get_readiness,
+        "getDocument": docs.get_document,
+        "getDocsPage": docs.get_docs_page,
+        "getDocsAsset": docs.get_docs_asset,
+    }
+
+
+def _die_with_parent() -> None:
+    """A worker whose starter was killed would hold the port: the kernel ends it instead."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,1 @@
+"""The only place for psycopg, SQL, transactions and batching."""

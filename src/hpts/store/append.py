@@ -1,0 +1,212 @@
+"""The two pipelines of a batch: claim, find and lock; then write, chain and commit.
+
+Two round trips, whatever the number of postings. Lock, then read, then write are separate
+statements because a statement does not see what was committed while it waited. Nothing here
+decides anything.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import NamedTuple
+
+from hpts._posting import Batch, array_of
+from hpts.domain.accrual import Accrual
+from hpts.domain.blocks import merkle_root
+from hpts.domain.reversal import OriginalEntry, OriginalLine, Reversal
+from hpts.store.wire import Rows, Step, Wire
+
+OID_INT8, OID_TEXT, OID_UUID = 20, 25, 2950
+
+
+class Earlier(NamedTuple):
+    """What was posted under a key before."""
+
+    request_digest: bytes
+    reply: bytes
+    journal_entry_id: bytes
+
+
+class Opened(NamedTuple):
+    """What the first pipeline found. `posted_at` is the database's clock (see Batch)."""
+
+    tenant_is_active: bool
+    posted_at: int
+    claimed: list[bool]
+    earlier: dict[bytes, Earlier]
+    loans: Rows
+    busy_loans: frozenset[bytes]
+    accrued_loans: frozenset[bytes]
+    original: OriginalEntry | None
+
+
+def hash_key(tenant_id: bytes, idempotency_key: bytes) -> bytes:
+    """The advisory lock of a key: a collision costs somebody a needless 409, nothing more."""
+    return sha256(tenant_id + idempotency_key).digest()[:8]
+
+
+async def open_batch(
+    wire: Wire,
+    tenant_id: bytes,
+    *,
+    idempotency_keys: Sequence[bytes],
+    loan_ids: Sequence[bytes],
+    alone: Accrual | Reversal | None = None,
+) -> Opened:
+    """First pipeline. Leaves the transaction open. Raises StatementFailed, ConnectionLost.
+
+    `alone` is the command of a batch of one whose rule must know more than its loans.
+    """
+    keys = array_of(OID_TEXT, list(idempotency_keys))
+    hashes = array_of(OID_INT8, [hash_key(tenant_id, key) for key in idempotency_keys])
+    steps = [
+        Step("begin_writing"),
+        _enter(tenant_id),
+        Step("claim_keys", (hashes,)),
+        Step("find_replays", (tenant_id, keys)),
+        *_loan_steps(tenant_id, loan_ids, alone),
+        Step("read_tenant", (tenant_id,)),
+    ]
+    rows = await wire.run(steps)
+    by_statement = {step.statement: found for step, found in zip(steps, rows, strict=True)}
+    return _read_opened(by_statement)
+
+
+async def write_batch(
+    wire: Wire,
+    tenant_id: bytes,
+    batch: Batch,
+    *,
+    first_entry_id: bytes,
+    posted_at: int,
+    has_many_loans: bool,
+) -> None:
+    """Second pipeline, COMMIT included. Raises StatementFailed (roll back), ConnectionLost."""
+    await wire.run(
+        write_steps(
+            tenant_id,
+            batch,
+            wire.stripe,
+            first_entry_id=first_entry_id,
+            posted_at=posted_at,
+            has_many_loans=has_many_loans,
+        )
+    )
+
+
+async def roll_back(wire: Wire) -> None:
+    """End the transaction without a trace. Raises ConnectionLost."""
+    await wire.run([Step("roll_back")])
+
+
+def write_steps(
+    tenant_id: bytes,
+    batch: Batch,
+    stripe: int,
+    *,
+    first_entry_id: bytes,
+    posted_at: int,
+    has_many_loans: bool,
+) -> list[Step]:
+    """The statements of the second pipeline: a function of the batch's kind, not of its size."""
+    entry_count, _ = batch.size
+    root = merkle_root(batch.entry_hashes)
+    at = posted_at.to_bytes(8, "big", signed=True)
+    on_stripe = stripe.to_bytes(2, "big")
+    accounts, currencies, layers, days, debits, credits = batch.take_totals()
+    opened = batch.take_loans(is_new=True)
+    changed = batch.take_loans(is_new=False)
+    by_day = (tenant_id, on_stripe, accounts, currencies, layers, days, debits, credits)
+    steps = [
+        Step("insert_entries", (tenant_id, at, *batch.take_entries())),
+        Step("insert_lines", (tenant_id, *batch.take_lines())),
+    ]
+    if has_many_loans:
+        steps.append(Step("insert_entry_loans", (tenant_id, *batch.take_entry_loans())))
+    if _has_elements(opened[0]):
+        steps.append(Step("insert_loans", (tenant_id, at, *opened)))
+    if _has_elements(changed[0]):
+        loan_ids, _, _, *components = changed
+        steps.append(Step("update_loans", (tenant_id, at, loan_ids, *components)))
+    return [
+        *steps,
+        Step("add_account_totals", (*by_day[:5], debits, credits)),
+        Step("add_account_month_totals", by_day),
+        Step("add_account_day_totals", by_day),
+        Step("append_block", (tenant_id, first_entry_id, entry_count.to_bytes(4, "big"), root)),
+        Step("check_account_totals", (tenant_id, accounts)),
+        Step("commit"),
+    ]
+
+
+def _enter(tenant_id: bytes) -> Step:
+    text = tenant_id.hex()
+    return Step("enter_tenant", (text.encode(),))
+
+
+def _loan_steps(
+    tenant_id: bytes, loan_ids: Sequence[bytes], alone: Accrual | Reversal | None
+) -> list[Step]:
+    if isinstance(alone, Reversal):
+        entry = (tenant_id, alone.reverses_entry_id)
+        return [
+            Step("lock_loans_of_entry", entry),
+            Step("read_entry_to_reverse", entry),
+            Step("read_lines_to_reverse", entry),
+        ]
+    wanted = array_of(OID_UUID, list(loan_ids))
+    steps = [Step("lock_loans", (tenant_id, wanted))]
+    if isinstance(alone, Accrual):
+        day = alone.effective_day.to_bytes(4, "big", signed=True)
+        steps.append(Step("find_accrued_loans", (tenant_id, wanted, day)))
+    return steps
+
+
+def _has_elements(column: bytes) -> bool:
+    return column[:4] != b"\0\0\0\0"
+
+
+def _read_opened(found: dict[str, Rows]) -> Opened:
+    locked = found.get("lock_loans", []) + found.get("lock_loans_of_entry", [])
+    tenant = found["read_tenant"]
+    return Opened(
+        tenant_is_active=bool(tenant) and tenant[0][0] == b"active",
+        posted_at=int.from_bytes(tenant[0][1] or b"", "big", signed=True) if tenant else 0,
+        claimed=[row[0] == b"\x01" for row in found["claim_keys"]],
+        earlier={row[0]: Earlier(*row[1:]) for row in found["find_replays"]},  # type: ignore[misc, arg-type]
+        loans=[row[:7] for row in locked if row[1] is not None],
+        busy_loans=frozenset(row[0] for row in locked if row[7] == b"\x01" and row[0]),
+        accrued_loans=frozenset(row[0] for row in found.get("find_accrued_loans", []) if row[0]),
+        original=_read_original(found),
+    )
+
+
+def _read_original(found: dict[str, Rows]) -> OriginalEntry | None:
+    entries = found.get("read_entry_to_reverse")
+    if not entries:
+        return None
+    event_type, correlation_id, loan_id, is_reversed = entries[0]
+    return OriginalEntry(
+        event_type=event_type or b"",
+        correlation_id=correlation_id or b"",
+        loan_id=loan_id,
+        is_reversed=is_reversed == b"\x01",
+        lines=tuple(_read_line(*row) for row in found["read_lines_to_reverse"]),  # type: ignore[arg-type]
+    )
+
+
+def _read_line(
+    account_code: bytes,
+    direction: bytes,
+    layer: bytes,
+    currency: bytes,
+    amount_minor: bytes,
+    loan_id: bytes | None,
+) -> OriginalLine:
+    return OriginalLine(
+        account_code=int.from_bytes(account_code, "big"),
+        direction=direction[0],
+        layer=layer[0],
+        currency=currency,
+        amount_minor=int.from_bytes(amount_minor, "big"),
+        loan_id=loan_id,
+    )

@@ -1,0 +1,76 @@
+"""A bounded set of wires that are opened when first needed and replaced when they break.
+
+It hands out one wire to one borrower at a time and never runs a statement itself.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from hpts.store.statements import READER_STATEMENTS
+from hpts.store.wire import Wire
+
+STRIPE_LOCK_CLASS = 0x48505453  # "HPTS"; the first half of the advisory locks that own stripes
+
+
+class PoolBusy(Exception):
+    """Too many borrowers wait already."""
+
+
+class Pool:
+    """At most `size` wires, and at most `waiters_max` borrowers waiting for one."""
+
+    def __init__(
+        self,
+        database_url: str,
+        statements: Sequence[str],
+        *,
+        size: int,
+        waiters_max: int,
+        owns_stripes: bool = False,
+    ) -> None:
+        self._database_url = database_url
+        self._statements = statements
+        self._stripe_lock = STRIPE_LOCK_CLASS if owns_stripes else None
+        self._idle: deque[Wire] = deque()
+        self._places = asyncio.Semaphore(size)
+        self._waiters = 0
+        self._waiters_max = waiters_max
+
+    @classmethod
+    def of_readers(cls, database_url: str, size: int, *, waiters_max: int) -> "Pool":
+        """A pool for the queries of store/reads.py."""
+        return cls(database_url, READER_STATEMENTS, size=size, waiters_max=waiters_max)
+
+    @asynccontextmanager
+    async def lease(self) -> AsyncIterator[Wire]:
+        """A wire for one borrower. Raises PoolBusy, ConnectionLost."""
+        if self._places.locked() and self._waiters >= self._waiters_max:
+            raise PoolBusy
+        self._waiters += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self._waiters -= 1
+        try:
+            wire = await self._open_or_take()
+            try:
+                yield wire
+            finally:
+                if not wire.is_broken:
+                    self._idle.append(wire)
+        finally:
+            self._places.release()
+
+    async def _open_or_take(self) -> Wire:
+        while self._idle:
+            wire = self._idle.pop()  # the one used last: its plans and caches are warm
+            if not wire.is_broken:
+                return wire
+        return await Wire.connect(self._database_url, self._statements, self._stripe_lock)
+
+    def close(self) -> None:
+        """Close the idle wires."""
+        while self._idle:
+            self._idle.pop().close()

@@ -1,0 +1,254 @@
+"""The queries behind the GET operations: one round trip each, rows in PostgreSQL's text format.
+
+Reads take no locks and see only committed postings. Whoever calls turns rows into replies.
+"""
+
+import uuid
+from typing import NamedTuple
+
+from hpts.store.pool import Pool
+from hpts.store.wire import Rows, Step
+
+NEWEST = b"ffffffff-ffff-ffff-ffff-ffffffffffff"
+
+
+class TenantUnknown(Exception):
+    """The token names no tenant of this ledger, or a suspended one."""
+
+
+class EntryRow(NamedTuple):
+    """A journal entry without its lines; text as PostgreSQL prints it."""
+
+    journal_entry_id: str
+    event_type: str
+    effective_at: str
+    posted_at: int
+    correlation_id: str
+    reverses_entry_id: str | None
+    actor: str
+    details: bytes
+    line_count: int
+
+
+class LineRow(NamedTuple):
+    """A journal line; text as PostgreSQL prints it, direction and layer by their letters."""
+
+    journal_entry_id: str
+    sequence: int
+    account_code: int
+    direction: str
+    amount_minor: str
+    currency: str
+    layer: str
+    loan_id: str | None
+    borrower_id: str | None
+
+
+class LoanRow(NamedTuple):
+    """What a loan owes now, in minor units; `last_activity_at` counts as in Batch."""
+
+    currency: str
+    principal_minor: int
+    interest_minor: int
+    fees_minor: int
+    last_activity_at: int | None
+
+
+class AccountRow(NamedTuple):
+    """An account and everything that was debited and credited, in minor units."""
+
+    name: str
+    normal_balance: str
+    debit_minor: int
+    credit_minor: int
+
+
+class Reads:
+    """The queries of one database, over a pool of wires. All raise TenantUnknown, ConnectionLost,
+    StatementFailed and PoolBusy."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._pool.close()
+
+    async def chart(self, tenant_id: bytes) -> Rows:
+        """The tenant's accounts: code, name, type, normal balance, role."""
+        (accounts,) = await self._run(tenant_id, Step("read_accounts", (_uuid(tenant_id),), True))
+        return accounts
+
+    async def loan_now(self, tenant_id: bytes, loan_id: bytes) -> LoanRow | None:
+        """What the loan owes now, or None when there is no such loan."""
+        (loans,) = await self._run(tenant_id, _step("read_loan_balance", tenant_id, _uuid(loan_id)))
+        return _loan(loans)
+
+    async def loan_as_of(
+        self, tenant_id: bytes, loan_id: bytes, as_of_date: bytes
+    ) -> tuple[LoanRow | None, dict[int, int], int | None]:
+        """The loan now, what it owed by account code on a past day, and the newest posting
+        counted."""
+        loans, sums = await self._run(
+            tenant_id,
+            _step("read_loan_balance", tenant_id, _uuid(loan_id)),
+            _step("sum_loan_lines", tenant_id, _uuid(loan_id), as_of_date),
+        )
+        newest = max((int(row[2]) for row in sums if row[2] is not None), default=None)
+        return _loan(loans), {int(row[0] or b""): int(row[1] or b"") for row in sums}, newest
+
+    async def account(
+        self,
+        tenant_id: bytes,
+        account_code: bytes,
+        currency: bytes,
+        layer: bytes,
+        as_of: bytes | None,
+    ) -> AccountRow | None:
+        """An account's totals now, or as of a day; None when the chart has no such account."""
+        key = (account_code, currency, layer)
+        accounts, sums = await self._run(
+            tenant_id,
+            _step("read_account", tenant_id, account_code),
+            _step("sum_account_now", tenant_id, *key)
+            if as_of is None
+            else _step("sum_account_as_of", tenant_id, *key, as_of),
+        )
+        if not accounts:
+            return None
+        name, normal_balance = accounts[0]
+        return AccountRow(
+            _text(name), _text(normal_balance), int(sums[0][0] or 0), int(sums[0][1] or 0)
+        )
+
+    async def entry(
+        self, tenant_id: bytes, entry_id: bytes
+    ) -> tuple[EntryRow, list[LineRow]] | None:
+        """One entry with its lines, or None."""
+        text = _uuid(entry_id)
+        entries, lines = await self._run(
+            tenant_id,
+            _step("read_entry", tenant_id, text),
+            _step("read_lines", tenant_id, b"{" + text + b"}"),
+        )
+        if not entries:
+            return None
+        return _entry(entries[0]), [_line(row) for row in lines]
+
+    async def loan_entries(
+        self,
+        tenant_id: bytes,
+        loan_id: bytes,
+        *,
+        before: bytes | None,
+        count: int,
+        from_date: bytes | None,
+        to_date: bytes | None,
+        event_type: bytes | None,
+    ) -> list[EntryRow] | None:
+        """At most `count` entries of the loan, newest first; None when there is no such loan."""
+        loans, entries = await self._run(
+            tenant_id,
+            _step("read_loan_balance", tenant_id, _uuid(loan_id)),
+            _step(
+                "read_loan_entries",
+                tenant_id,
+                _uuid(loan_id),
+                _uuid(before) if before else NEWEST,
+                b"%d" % count,
+                from_date,
+                to_date,
+                event_type,
+            ),
+        )
+        return [_entry(row) for row in entries] if loans else None
+
+    async def lines(self, tenant_id: bytes, entry_ids: list[str]) -> list[LineRow]:
+        """The lines of the entries, entry by entry in their order."""
+        wanted = "{" + ",".join(entry_ids) + "}"
+        (lines,) = await self._run(tenant_id, _step("read_lines", tenant_id, wanted.encode()))
+        return [_line(row) for row in lines]
+
+    async def schema_version(self) -> int:
+        """The newest migration applied, 0 for none."""
+        async with self._pool.lease() as wire:
+            ((row,),) = await wire.run([Step("read_schema_version", (), True)])
+        return int(row[0] or 0)
+
+    async def _run(self, tenant_id: bytes, *steps: Step) -> list[Rows]:
+        """`steps` in the tenant's implicit transaction, which the pipeline's end closes."""
+        tenant = _uuid(tenant_id)
+        async with self._pool.lease() as wire:
+            _, tenants, *found = await wire.run(
+                [
+                    Step("enter_tenant", (tenant,), True),
+                    Step("read_tenant", (tenant,), True),
+                    *steps,
+                ]
+            )
+        if not tenants or tenants[0][0] != b"active":
+            raise TenantUnknown
+        return found
+
+
+def _step(statement: str, tenant_id: bytes, *parameters: bytes | None) -> Step:
+    return Step(statement, (_uuid(tenant_id), *parameters), True)
+
+
+def _uuid(identifier: bytes) -> bytes:
+    return str(uuid.UUID(bytes=identifier)).encode()
+
+
+def _text(cell: bytes | None) -> str:
+    return (cell or b"").decode()
+
+
+def _optional(cell: bytes | None) -> str | None:
+    return None if cell is None else cell.decode()
+
+
+def _loan(rows: Rows) -> LoanRow | None:
+    if not rows:
+        return None
+    currency, *numbers = rows[0]
+    return LoanRow(_text(currency), *(int(number or 0) for number in numbers))
+
+
+def _entry(row: tuple[bytes | None, ...]) -> EntryRow:
+    (
+        entry_id,
+        event_type,
+        effective_at,
+        posted_at,
+        correlation_id,
+        reverses,
+        actor,
+        details,
+        count,
+    ) = row
+    return EntryRow(
+        _text(entry_id),
+        _text(event_type),
+        _text(effective_at),
+        int(posted_at or 0),
+        _text(correlation_id),
+        _optional(reverses),
+        _text(actor),
+        details or b"{}",
+        int(count or 0),
+    )
+
+
+def _line(row: tuple[bytes | None, ...]) -> LineRow:
+    entry_id, sequence, account, direction, amount, currency, layer, loan_id, borrower_id = row
+    return LineRow(
+        _text(entry_id),
+        int(sequence or 0),
+        int(account or 0),
+        _text(direction),
+        _text(amount),
+        _text(currency),
+        _text(layer),
+        _optional(loan_id),
+        _optional(borrower_id),
+    )

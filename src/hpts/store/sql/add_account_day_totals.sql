@@ -1,0 +1,12 @@
+-- store/append.py, second pipeline: as add_account_totals, by day of effect.
+INSERT INTO account_day_totals AS total (
+    tenant_id, stripe, account_code, currency, layer, effective_at, debit_minor, credit_minor
+)
+SELECT $1::uuid, $2::smallint, added.account_code, added.currency, added.layer,
+    added.effective_at, added.debit_minor, added.credit_minor
+FROM unnest($3::smallint[], $4::text[], $5::"char"[], $6::date[], $7::bigint[], $8::bigint[])
+    AS added (account_code, currency, layer, effective_at, debit_minor, credit_minor)
+ORDER BY added.account_code, added.currency, added.layer, added.effective_at
+ON CONFLICT ON CONSTRAINT account_day_total_stands_once DO UPDATE
+SET debit_minor = total.debit_minor + excluded.debit_minor,
+    credit_minor = total.credit_minor + excluded.credit_minor

@@ -1,0 +1,2 @@
+-- Last statement of every batch.
+COMMIT

@@ -1,0 +1,2 @@
+-- store/tenants.py: a new tenant; as hpts_owner.
+INSERT INTO tenants (tenant_id, name) VALUES (%(tenant_id)s, %(name)s)

@@ -1,0 +1,2 @@
+-- Ends a batch in which something failed or nothing is to be written.
+ROLLBACK

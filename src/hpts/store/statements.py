@@ -1,0 +1,52 @@
+"""Reads the SQL files, and says which of them a connection prepares.
+
+Every statement the package runs stands in store/sql; none is put together from pieces.
+"""
+
+import functools
+from importlib.resources import files
+
+WRITER_STATEMENTS = (
+    "begin_writing",
+    "enter_tenant",
+    "claim_keys",
+    "find_replays",
+    "lock_loans",
+    "lock_loans_of_entry",
+    "find_accrued_loans",
+    "read_entry_to_reverse",
+    "read_lines_to_reverse",
+    "read_tenant",
+    "insert_entries",
+    "insert_lines",
+    "insert_entry_loans",
+    "insert_loans",
+    "update_loans",
+    "add_account_totals",
+    "add_account_month_totals",
+    "add_account_day_totals",
+    "append_block",
+    "check_account_totals",
+    "commit",
+    "roll_back",
+)
+READER_STATEMENTS = (
+    "enter_tenant",
+    "read_tenant",
+    "read_accounts",
+    "read_account",
+    "read_loan_balance",
+    "sum_loan_lines",
+    "sum_account_now",
+    "sum_account_as_of",
+    "read_entry",
+    "read_loan_entries",
+    "read_lines",
+    "read_schema_version",
+)
+
+
+@functools.cache
+def sql(name: str) -> str:
+    """The text of store/sql/NAME.sql."""
+    return files("hpts.store.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")

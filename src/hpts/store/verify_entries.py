@@ -1,0 +1,166 @@
+"""The walk over every entry of a tenant beside its lines, its map of loans and its block.
+
+Everything is computed again in plain Python; neither the kernel nor the database's sums take part.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from hashlib import sha256
+
+from hpts.domain.blocks import canonical_entry
+from hpts.store.verify_blocks import Cover
+from hpts.store.verify_snapshot import Findings, Followers, Row, Snapshot, name_of
+
+LINES_PER_ENTRY_MIN = 2
+ENTRIES_PER_PROGRESS = 10_000
+DEBIT = b"D"
+
+Tally = defaultdict[tuple[int, bytes, bytes, int, bytes], int]
+"""Amounts of lines by account, currency, layer, day of effect and direction."""
+
+
+def check_entries(
+    snapshot: Snapshot, findings: Findings, progress: Callable[[str, int], None]
+) -> tuple[dict[str, int], Tally]:
+    """Walk the entries; how many entries and lines there are, and what the lines add up to."""
+    walk = _Walk(snapshot, findings)
+    for entry in snapshot.stream("walk_entries"):
+        walk.check(entry)
+        if walk.entry_count % ENTRIES_PER_PROGRESS == 0:
+            progress("entries", walk.entry_count)
+    walk.finish()
+    return {"entries": walk.entry_count, "lines": walk.lines.count}, walk.tally
+
+
+class _Walk:
+    def __init__(self, snapshot: Snapshot, findings: Findings) -> None:
+        self.entry_count = 0
+        self.tally: Tally = defaultdict(int)
+        self.lines = Followers(snapshot.stream("walk_lines"), self._note_stray_line)
+        self._entry_loans = Followers(
+            snapshot.stream("walk_entry_loans"), self._note_stray_entry_loan
+        )
+        self._cover = Cover(snapshot, findings)
+        self._findings = findings
+        self._tenant_id = snapshot.tenant_id.bytes
+
+    def check(self, entry: Row) -> None:
+        entry_id, effective_day, loan_id, entry_hash = entry[0], entry[1], entry[6], entry[12]
+        lines = self.lines.take(entry_id)
+        self._check_sequence(entry_id, lines)
+        self._check_balance(entry_id, effective_day, lines)
+        self._check_hash(entry, lines)
+        self._check_entry_loans(entry_id, loan_id, lines)
+        self._cover.add(entry_id, entry_hash)
+        self.entry_count += 1
+
+    def finish(self) -> None:
+        self.lines.finish()
+        self._entry_loans.finish()
+        self._cover.finish()
+
+    def _check_sequence(self, entry_id: bytes, lines: list[Row]) -> None:
+        count = len(lines)
+        if count < LINES_PER_ENTRY_MIN:
+            message = f"has {count} lines; an entry has at least {LINES_PER_ENTRY_MIN}"
+            self._findings.note("line_sequence", _entry(entry_id), message)
+        if count and lines[-1][1] == count and lines[0][1] == 1:
+            return  # they are sorted and the key allows none twice
+        for wanted, line in enumerate(lines, 1):
+            if line[1] != wanted:
+                message = f"stands where line {wanted} should; lines run from 1 without a gap"
+                self._findings.note("line_sequence", _line(entry_id, line[1]), message)
+                return
+
+    def _check_balance(self, entry_id: bytes, effective_day: int, lines: list[Row]) -> None:
+        tally = self.tally
+        nets: dict[tuple[bytes, bytes], int] = {}
+        for _, _, account_code, direction, layer, currency, amount_minor, _ in lines:
+            tally[account_code, currency, layer, effective_day, direction] += amount_minor
+            side = (currency, layer)
+            signed = amount_minor if direction == DEBIT else -amount_minor
+            nets[side] = nets.get(side, 0) + signed
+        if not any(nets.values()):
+            return
+        for (currency, layer), net in nets.items():
+            if net:
+                message = (
+                    f"debits less credits are {net} {currency.decode()} on layer {layer.decode()}"
+                )
+                self._findings.note("entry_balance", _entry(entry_id), message)
+
+    def _check_hash(self, entry: Row, lines: list[Row]) -> None:
+        (
+            entry_id,
+            effective_day,
+            posted_at,
+            event_type,
+            correlation_id,
+            reverses_entry_id,
+            loan_id,
+            actor,
+            idempotency_key,
+            request_digest,
+            details,
+            reply,
+            entry_hash,
+        ) = entry
+        try:
+            form = canonical_entry(
+                tenant_id=self._tenant_id,
+                effective_day=effective_day,
+                posted_at=posted_at,
+                journal_entry_id=entry_id,
+                event_type=event_type,
+                correlation_id=correlation_id,
+                reverses_entry_id=reverses_entry_id,
+                loan_id=loan_id,
+                actor=actor,
+                idempotency_key=idempotency_key,
+                request_digest=request_digest,
+                details=details,
+                reply=reply,
+                lines=[line[1:] for line in lines],
+            )
+        except ValueError as error:
+            self._findings.note("entry_hash", _entry(entry_id), str(error))
+            return
+        if sha256(form).digest() != entry_hash:
+            message = "the entry or its lines are not what was hashed when they were posted"
+            self._findings.note("entry_hash", _entry(entry_id), message)
+
+    def _check_entry_loans(self, entry_id: bytes, loan_id: bytes | None, lines: list[Row]) -> None:
+        found = self._entry_loans.take(entry_id)
+        if loan_id is None:
+            wanted = [(entry_id, line[1], line[7]) for line in lines if line[7] is not None]
+        else:
+            wanted = []
+            for line in lines:
+                if line[7] is not None and line[7] != loan_id:
+                    message = f"names another loan than its entry, {name_of(line[7])}"
+                    self._findings.note("entry_loans", _line(entry_id, line[1]), message)
+        if found != wanted:
+            _, sequence, named = min(set(found).symmetric_difference(wanted))
+            is_extra = (entry_id, sequence, named) in found
+            message = f"maps loan {name_of(named)}, which " + (
+                "that line does not name" if is_extra else "that line names; the row is missing"
+            )
+            self._findings.note("entry_loans", _entry_loan(entry_id, sequence), message)
+
+    def _note_stray_line(self, line: Row) -> None:
+        self._findings.note("line_entry", _line(line[0], line[1]), "belongs to no entry")
+
+    def _note_stray_entry_loan(self, row: Row) -> None:
+        self._findings.note("entry_loans", _entry_loan(row[0], row[1]), "belongs to no entry")
+
+
+def _entry(entry_id: bytes) -> str:
+    return f"journal_entries {name_of(entry_id)}"
+
+
+def _line(entry_id: bytes, sequence: int) -> str:
+    return f"journal_lines {name_of(entry_id)} line {sequence}"
+
+
+def _entry_loan(entry_id: bytes, sequence: int) -> str:
+    return f"entry_loans {name_of(entry_id)} line {sequence}"

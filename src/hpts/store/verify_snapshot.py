@@ -1,0 +1,132 @@
+"""What the parts of a verification share: the rows of one snapshot, the first finding a check.
+
+Rows come through server-side cursors, so that memory does not grow with the ledger, and in binary
+format: identifiers and text as bytes, days and instants as the numbers that the hashes cover.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg.types.numeric import Int4BinaryLoader, Int8BinaryLoader
+from psycopg.types.string import ByteaBinaryLoader
+
+from hpts.store.reads import TenantUnknown
+from hpts.store.statements import sql
+
+ROWS_PER_FETCH = 1_000
+"""Bounds the memory: an entry carries at most a few kilobytes of details and reply."""
+AFTER_EVERY_ENTRY = b"\xff" * 17
+SESSION = ("SET ROLE hpts_app", "SET jit = off")
+
+Row = tuple[Any, ...]
+
+
+class Finding(NamedTuple):
+    """One broken promise: which check, the first row that breaks it (table and key), and how."""
+
+    check: str
+    row: str
+    message: str
+
+
+class Findings:
+    """The first finding of each check; one cause often breaks thousands of rows."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, Finding] = {}
+
+    def note(self, check: str, row: str, message: str) -> None:
+        self._first.setdefault(check, Finding(check, row, message))
+
+    def all(self) -> list[Finding]:
+        return list(self._first.values())
+
+
+class Snapshot:
+    """The rows of one tenant, all as of one moment."""
+
+    def __init__(self, connection: psycopg.Connection[Any], tenant_id: uuid.UUID) -> None:
+        self.tenant_id = tenant_id
+        self._connection = connection
+
+    def stream(self, statement: str) -> Iterator[Row]:
+        """The rows of a statement, never more than ROWS_PER_FETCH of them at a time."""
+        with self._connection.cursor(name=statement) as cursor:
+            cursor.execute(sql(statement).encode(), {"tenant_id": self.tenant_id}, binary=True)
+            while rows := cursor.fetchmany(ROWS_PER_FETCH):
+                yield from rows
+
+
+class Followers:
+    """Rows that belong to entries (their first column says which), walked beside the entries."""
+
+    def __init__(self, rows: Iterator[Row], on_stray: Callable[[Row], None]) -> None:
+        """`on_stray` gets the first row of every entry that nobody asked for."""
+        self._groups = groupby(rows, key=itemgetter(0))
+        self._on_stray = on_stray
+        self.count = 0
+        self._entry_id = b""
+        self._group: Iterator[Row] = iter(())
+        self._advance()
+
+    def take(self, entry_id: bytes) -> list[Row]:
+        """The rows of an entry. Entries are asked for in ascending order."""
+        self._skip_to(entry_id)
+        if self._entry_id != entry_id:
+            return []
+        taken = list(self._group)
+        self.count += len(taken)
+        self._advance()
+        return taken
+
+    def finish(self) -> None:
+        """Report what is left behind the last entry."""
+        self._skip_to(AFTER_EVERY_ENTRY)
+
+    def _skip_to(self, entry_id: bytes) -> None:
+        while self._entry_id < entry_id:
+            for at, row in enumerate(self._group):
+                if at == 0:
+                    self._on_stray(row)
+                self.count += 1
+            self._advance()
+
+    def _advance(self) -> None:
+        self._entry_id, self._group = next(self._groups, (AFTER_EVERY_ENTRY, iter(())))
+
+
+@contextmanager
+def open_snapshot(database_url: str, tenant_id: uuid.UUID) -> Iterator[Snapshot]:
+    """The tenant as it is now, suspended or not. Raises TenantUnknown, psycopg.Error."""
+    with psycopg.connect(
+        database_url, autocommit=True, application_name="hpts verify", client_encoding="utf8"
+    ) as connection:
+        for statement in SESSION:
+            connection.execute(statement.encode())
+        _load_as_bytes(connection)
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        with connection.transaction():
+            cursor = psycopg.RawCursor(connection)
+            cursor.execute(sql("enter_tenant").encode(), [str(tenant_id)])
+            if cursor.execute(sql("read_tenant").encode(), [tenant_id]).fetchone() is None:
+                raise TenantUnknown
+            yield Snapshot(connection, tenant_id)
+
+
+def name_of(identifier: bytes) -> str:
+    """An identifier as PostgreSQL prints it."""
+    return str(uuid.UUID(bytes=identifier))
+
+
+def _load_as_bytes(connection: psycopg.Connection[Any]) -> None:
+    adapters = connection.adapters
+    for type_name in ("uuid", "text", '"char"', "json"):
+        adapters.register_loader(type_name, ByteaBinaryLoader)
+    adapters.register_loader("date", Int4BinaryLoader)
+    adapters.register_loader("timestamptz", Int8BinaryLoader)

@@ -1,0 +1,230 @@
+"""A thin asyncio driver for the hot path: one PostgreSQL connection that lives in pipeline mode.
+
+It sends prepared statements with ready-made parameters, all of them before it reads one result, and
+knows neither tenants nor money. It never repeats anything: after ConnectionLost the outcome is
+unknown.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple, NoReturn
+
+import psycopg
+from psycopg import pq
+
+from hpts.store.statements import sql
+
+RUN_SECONDS_MAX = 40.0
+"""How long a pipeline may take, a little longer than PostgreSQL's statement_timeout below."""
+CONNECT_SECONDS_MAX = 3
+SESSION = (
+    "SET ROLE hpts_app",
+    "SET statement_timeout = '30s'",
+    "SET lock_timeout = '10s'",
+    "SET idle_in_transaction_session_timeout = '60s'",
+    "SET jit = off",
+    # A plan made while a table is small would be kept while it grows: an index is always right
+    # here.
+    "SET enable_seqscan = off",
+    "SET plan_cache_mode = force_generic_plan",
+    # A 2xx means durable, whatever the server's default.
+    "SELECT set_config('synchronous_commit', 'on', false)"
+    " WHERE current_setting('synchronous_commit') = 'off'",
+)
+
+
+class ConnectionLost(Exception):
+    """The connection failed; whether a COMMIT under way took effect is unknown."""
+
+
+class ConnectFailed(ConnectionLost):
+    """No connection could be opened, so nothing was sent."""
+
+
+class StatementFailed(Exception):
+    """PostgreSQL refused a statement. `sqlstate` says why; the message is for the log only."""
+
+    def __init__(self, statement: str, sqlstate: str, message: str) -> None:
+        super().__init__(f"{statement}: {sqlstate}: {message}")
+        self.sqlstate = sqlstate
+
+
+class Step(NamedTuple):
+    """A prepared statement and its parameters, in binary format unless `text` is set."""
+
+    statement: str
+    parameters: Sequence[bytes | None] = ()
+    text: bool = False
+
+
+Rows = list[tuple[bytes | None, ...]]
+
+
+class Wire:
+    """One connection. One `run` at a time; the owner sees to that."""
+
+    def __init__(self, connection: psycopg.AsyncConnection, loop: asyncio.AbstractEventLoop):
+        self._pgconn = connection.pgconn
+        self._connection = connection  # keeps the pgconn open
+        self._loop = loop
+        self._socket = self._pgconn.socket
+        self._results: list[pq.abc.PGresult] = []
+        self._done: asyncio.Future[None] | None = None
+        self.is_broken = False
+        self.stripe = 0
+        loop.add_reader(self._socket, self._on_readable)
+
+    @classmethod
+    async def connect(
+        cls, database_url: str, statements: Sequence[str], stripe_lock: int | None = None
+    ) -> "Wire":
+        """An open connection with `statements` prepared. Raises ConnectionLost.
+
+        With `stripe_lock` it also owns a stripe of account totals for as long as it lives: the
+        first number that no other connection holds under that advisory lock class.
+        """
+        try:
+            connection = await psycopg.AsyncConnection.connect(
+                database_url,
+                autocommit=True,
+                connect_timeout=CONNECT_SECONDS_MAX,
+                application_name="hpts",
+                tcp_user_timeout=10_000,
+            )
+        except psycopg.Error as error:
+            raise ConnectFailed(str(error)) from error
+        try:
+            stripe = await _set_up(connection, stripe_lock)
+            wire = cls(connection, asyncio.get_running_loop())
+        except psycopg.Error as error:
+            await connection.close()
+            raise ConnectFailed(str(error)) from error
+        wire.stripe = stripe
+        await wire._prepare(statements)
+        return wire
+
+    async def run(self, steps: Sequence[Step]) -> list[Rows]:
+        """Send all `steps` in one pipeline; the rows of each. One round trip.
+
+        Raises StatementFailed for the first step that failed (none after it ran), ConnectionLost.
+        """
+        for statement, parameters, text in steps:
+            count = len(parameters)
+            self._send(
+                self._pgconn.send_query_prepared,
+                statement.encode(),
+                parameters,
+                [0 if text else 1] * count,
+                0 if text else 1,
+            )
+        results = await self._sync()
+        if len(results) == len(steps):
+            for result in results:
+                if result.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
+                    break
+            else:
+                return [_rows(result) for result in results]
+        _raise_first(results, [step.statement for step in steps])
+
+    def close(self) -> None:
+        """Drop the connection at once; PostgreSQL rolls back what was open."""
+        if not self.is_broken:
+            self._fail(ConnectionLost("closed"))
+
+    async def _prepare(self, statements: Sequence[str]) -> None:
+        for name in statements:
+            self._send(self._pgconn.send_prepare, name.encode(), sql(name).encode())
+        results = await self._sync()
+        if any(result.status != pq.ExecStatus.COMMAND_OK for result in results):
+            self.close()
+            _raise_first(results, list(statements))
+
+    def _send(self, send, *arguments) -> None:  # type: ignore[no-untyped-def]
+        if self.is_broken:
+            raise ConnectionLost("the connection is closed")
+        try:
+            send(*arguments)
+        except psycopg.Error as error:
+            self._fail(ConnectionLost(str(error)))
+            raise ConnectionLost(str(error)) from error
+
+    async def _sync(self) -> list[pq.abc.PGresult]:
+        """End the pipeline and collect its results."""
+        self._send(self._pgconn.pipeline_sync)
+        self._results = []
+        self._done = self._loop.create_future()
+        timer = self._loop.call_later(RUN_SECONDS_MAX, self._fail, ConnectionLost("no answer"))
+        try:
+            self._flush()
+            await self._done
+        except BaseException:
+            self.close()  # what is still under way can no longer be told from the next pipeline
+            raise
+        finally:
+            timer.cancel()
+            self._done = None
+        return self._results
+
+    def _flush(self) -> None:
+        try:
+            if self._pgconn.flush():
+                self._loop.add_writer(self._socket, self._flush)
+            else:
+                self._loop.remove_writer(self._socket)
+        except psycopg.Error as error:
+            self._fail(ConnectionLost(str(error)))
+
+    def _on_readable(self) -> None:
+        try:
+            self._pgconn.consume_input()
+            while self._done is not None and not self._done.done() and not self._pgconn.is_busy():
+                result = self._pgconn.get_result()
+                if result is None:
+                    continue  # between the results of two statements
+                if result.status == pq.ExecStatus.PIPELINE_SYNC:
+                    self._done.set_result(None)
+                    return
+                self._results.append(result)
+                if self._pgconn.status == pq.ConnStatus.BAD:
+                    raise psycopg.OperationalError(result.get_error_message())
+        except psycopg.Error as error:
+            self._fail(ConnectionLost(str(error)))
+
+    def _fail(self, error: ConnectionLost) -> None:
+        if self.is_broken:
+            return
+        self.is_broken = True
+        self._loop.remove_reader(self._socket)
+        self._loop.remove_writer(self._socket)
+        if self._done is not None and not self._done.done():
+            self._done.set_exception(error)
+        self._pgconn.finish()
+
+
+async def _set_up(connection: psycopg.AsyncConnection, stripe_lock: int | None) -> int:
+    stripe = 0
+    for statement in SESSION:
+        await connection.execute(statement.encode())
+    if stripe_lock is not None:
+        cursor = await connection.execute(sql("claim_stripe"), {"lock_class": stripe_lock})
+        row = await cursor.fetchone()
+        if row is None:
+            raise psycopg.OperationalError("every stripe of account totals is in use")
+        stripe = row[0]
+    connection.pgconn.nonblocking = 1
+    connection.pgconn.enter_pipeline_mode()
+    return stripe
+
+
+def _rows(result: pq.abc.PGresult) -> Rows:
+    columns = range(result.nfields)
+    get = result.get_value
+    return [tuple([get(row, column) for column in columns]) for row in range(result.ntuples)]
+
+
+def _raise_first(results: Sequence[pq.abc.PGresult], statements: Sequence[str]) -> NoReturn:
+    for result, statement in zip(results, statements, strict=False):
+        if result.status == pq.ExecStatus.FATAL_ERROR:
+            sqlstate = result.error_field(pq.DiagnosticField.SQLSTATE) or b""
+            raise StatementFailed(statement, sqlstate.decode(), result.get_error_message())
+    raise ConnectionLost(f"{len(results)} results of {len(statements)} statements")

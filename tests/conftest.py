@@ -1,0 +1,225 @@
+"""One real PostgreSQL for the whole run, a migrated database per test worker, a live server on it.
+
+The PostgreSQL is started by the package's own embedded code. Under xdist the controller starts it
+once and hands its address to the workers.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jwt
+import psycopg
+import pytest
+from hypothesis import settings as hypothesis_settings
+from psycopg.conninfo import make_conninfo
+
+from hpts.embedded import EmbeddedPostgres
+from hpts.http.issuer import ALL_SCOPES, DEVELOPMENT_ISSUER, DevelopmentIssuer
+from hpts.store.migrate import migrate
+from hpts.store.tenants import add_tenant, set_tenant_status
+
+ALL = " ".join(ALL_SCOPES)
+READY_SECONDS_MAX = 30
+
+hypothesis_settings.register_profile("suite", print_blob=True, deadline=None)
+hypothesis_settings.load_profile("suite")
+
+
+class PostgresPlugin:
+    """Starts PostgreSQL in the process that controls the run, stops it at the end."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="hpts-tests-")
+        self._postgres = EmbeddedPostgres(Path(self._folder.name) / "state")
+        self.url = self._postgres.start()
+
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput["postgres_url"] = self.url
+
+    def pytest_unconfigure(self) -> None:
+        self._postgres.stop()
+        self._folder.cleanup()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and not config.option.collectonly:
+        plugin = PostgresPlugin()
+        config.pluginmanager.register(plugin, "hpts-postgres")
+        config.stash[POSTGRES_URL] = plugin.url
+    elif hasattr(config, "workerinput"):
+        config.stash[POSTGRES_URL] = config.workerinput["postgres_url"]
+
+
+POSTGRES_URL = pytest.StashKey[str]()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(request: pytest.FixtureRequest) -> str:
+    """The test server's own database, as superuser."""
+    return request.config.stash[POSTGRES_URL]
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres_url: str) -> Callable[[], str]:
+    """Makes an empty database and returns its URL."""
+
+    def make() -> str:
+        name = f"test_{uuid.uuid4().hex}"
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return make_conninfo(postgres_url, dbname=name)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def database_url(new_database: Callable[[], str]) -> str:
+    """The migrated database of this test worker."""
+    url = new_database()
+    migrate(url)
+    return url
+
+
+@pytest.fixture(scope="module")
+def own_database_url(new_database: Callable[[], str]) -> str:
+    """A migrated database for one module, for tests that break it."""
+    url = new_database()
+    migrate(url)
+    return url
+
+
+@pytest.fixture(scope="session")
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> DevelopmentIssuer:
+    return DevelopmentIssuer.open(tmp_path_factory.mktemp("issuer"))
+
+
+@pytest.fixture(scope="session")
+def new_tenant(database_url: str) -> Callable[[], str]:
+    """Makes a tenant in the shared database and returns its UUID."""
+    return lambda: str(add_tenant(database_url, "a test's tenant"))
+
+
+@pytest.fixture(scope="session")
+def suspend_tenant(database_url: str) -> Callable[[str], None]:
+    def suspend(tenant_id: str) -> None:
+        assert set_tenant_status(database_url, uuid.UUID(tenant_id), "suspended")
+
+    return suspend
+
+
+@pytest.fixture(scope="session")
+def issue_token(issuer: DevelopmentIssuer) -> Callable[..., str]:
+    """Signs a token with the issuer's real key; `claims` are merged over it, None removes one."""
+    folder = issuer.jwks_path.parent
+    key = (folder / "key.pem").read_bytes()
+    kid = json.loads(issuer.jwks)["keys"][0]["kid"]
+
+    def issue(
+        tenant_id: str,
+        scopes: str = ALL,
+        subject: str = "tester",
+        expires_in: int = 3600,
+        claims: dict[str, Any] | None = None,
+    ) -> str:
+        now = int(time.time())
+        payload = {
+            "iss": DEVELOPMENT_ISSUER,
+            "aud": "hpts",
+            "sub": subject,
+            "tenant_id": tenant_id,
+            "scope": scopes,
+            "iat": now,
+            "exp": now + expires_in,
+        } | (claims or {})
+        kept = {name: value for name, value in payload.items() if value is not None}
+        return jwt.encode(kept, key, algorithm="RS256", headers={"kid": kid})
+
+    return issue
+
+
+class Server(NamedTuple):
+    """A live server of two workers."""
+
+    base_url: str
+    database_url: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def clean_environment(**variables: str) -> dict[str, str]:
+    """This process's environment without any HPTS_ variable, and `variables`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HPTS_")}
+    return kept | variables
+
+
+def start_server(
+    database_url: str, issuer: DevelopmentIssuer, log: Path, **variables: str
+) -> Server:
+    """`hpts serve` as a user starts it, ready to answer."""
+    port = free_port()
+    environment = clean_environment(
+        HPTS_DATABASE_URL=database_url,
+        HPTS_PORT=str(port),
+        HPTS_WORKERS="2",
+        HPTS_ISSUER=DEVELOPMENT_ISSUER,
+        HPTS_JWKS_URL=issuer.jwks_path.resolve().as_uri(),
+        **variables,
+    )
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hpts.cli", "serve"], env=environment, stderr=output
+        )
+    server = Server(f"http://127.0.0.1:{port}", database_url, log, process)
+    wait_until_ready(server)
+    return server
+
+
+def wait_until_ready(server: Server) -> None:
+    deadline = time.monotonic() + READY_SECONDS_MAX
+    while True:
+        try:
+            with urllib.request.urlopen(f"{server.base_url}/v1/health/ready", timeout=2):
+                return
+        except (OSError, urllib.error.URLError):
+            if server.process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"the server did not get ready:\n{server.log.read_text()[-4000:]}")
+            time.sleep(0.05)
+
+
+def stop_server(server: Server) -> None:
+    if server.process.poll() is None:
+        server.process.send_signal(signal.SIGTERM)
+    try:
+        server.process.wait(30)
+    except subprocess.TimeoutExpired:
+        server.process.kill()
+        server.process.wait()
+        pytest.fail("the server did not stop within 30 s of SIGTERM")
+
+
+@pytest.fixture(scope="session")
+def server(
+    database_url: str, issuer: DevelopmentIssuer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A live server that the tests of this worker share."""
+    started = start_server(database_url, issuer, tmp_path_factory.mktemp("server") / "log")
+    yield started
+    stop_server(started)

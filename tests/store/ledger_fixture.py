@@ -1,0 +1,129 @@
+"""Books of one fresh tenant, posted through the real path, and the means to tamper with them."""
+
+import asyncio
+import datetime
+import uuid
+from typing import Any
+
+import psycopg
+
+from hpts.domain.accrual import Accrual, AccruedLoan
+from hpts.domain.disbursement import Disbursement
+from hpts.domain.entries import day_of
+from hpts.domain.payment import Payment
+from hpts.domain.reversal import Reversal
+from hpts.ledger import Command, Ledger, Posted, Posting
+from hpts.store.tenants import add_tenant
+
+APPEND_ONLY = ("journal_entries", "journal_lines", "entry_loans", "ledger_blocks")
+
+
+def today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()
+
+
+def days_ago(count: int) -> datetime.date:
+    return today() - datetime.timedelta(days=count)
+
+
+class Books:
+    """A tenant's ledger. Amounts are minor units; a loan's borrower is derived from its id."""
+
+    def __init__(self, database_url: str) -> None:
+        self.database_url = database_url
+        self.tenant_id = add_tenant(database_url, "Books")
+
+    def post(self, *commands: Command) -> list[uuid.UUID]:
+        """Post the commands as one batch (accruals and reversals go alone); their entries."""
+        return asyncio.run(self._post(commands))
+
+    async def _post(self, commands: tuple[Command, ...]) -> list[uuid.UUID]:
+        ledger = Ledger(self.database_url)
+        try:
+            outcomes = await asyncio.gather(
+                *(ledger.post(self.tenant_id.bytes, _posting(command)) for command in commands)
+            )
+        finally:
+            await ledger.close()
+        for outcome in outcomes:
+            assert isinstance(outcome, Posted), outcome
+        return [
+            uuid.UUID(bytes=outcome.journal_entry_id)
+            for outcome in outcomes
+            if isinstance(outcome, Posted)
+        ]
+
+    def fetch(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Rows of a query as superuser; its first %s is the tenant."""
+        with psycopg.connect(self.database_url) as connection:
+            return connection.execute(query.encode(), (self.tenant_id, *parameters)).fetchall()
+
+    def tamper(self, *statements: str, **parameters: Any) -> None:
+        """Run statements as superuser past every trigger; %(tenant)s is the tenant."""
+        values = {"tenant": self.tenant_id, **parameters}
+        with psycopg.connect(self.database_url) as connection:
+            for table in APPEND_ONLY:
+                connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER".encode())
+            for statement in statements:
+                changed = connection.execute(statement.encode(), values)
+                assert changed.rowcount > 0, f"changed nothing: {statement}"
+            for table in APPEND_ONLY:
+                connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER".encode())
+
+
+def disbursement(
+    loan_id: uuid.UUID, amount_minor: int, *, currency: str = "USD", on: datetime.date | None = None
+) -> Disbursement:
+    return Disbursement(
+        loan_id=loan_id.bytes,
+        borrower_id=_borrower(loan_id),
+        amount_minor=amount_minor,
+        currency=currency.encode(),
+        effective_day=day_of(on or today()),
+        details=b'{"destination_ref":"acct \\u0000 \xc3\xa9"}',
+    )
+
+
+def payment(
+    loan_id: uuid.UUID, amount_minor: int, *, currency: str = "USD", on: datetime.date | None = None
+) -> Payment:
+    return Payment(
+        loan_id=loan_id.bytes,
+        borrower_id=_borrower(loan_id),
+        amount_minor=amount_minor,
+        currency=currency.encode(),
+        effective_day=day_of(on or today()),
+        details=b'{"external_ref":"proc 1"}',
+    )
+
+
+def accrual(loans: dict[uuid.UUID, int], *, on: datetime.date | None = None) -> Accrual:
+    """Interest by loan; each computed on a principal of 1,000."""
+    return Accrual(
+        effective_day=day_of(on or today()),
+        loans=tuple(AccruedLoan(loan_id.bytes, 1_000, minor) for loan_id, minor in loans.items()),
+        details=b"{}",
+    )
+
+
+def reversal(entry_id: uuid.UUID, *, on: datetime.date | None = None) -> Reversal:
+    return Reversal(
+        reverses_entry_id=entry_id.bytes, effective_day=day_of(on or today()), details=b"{}"
+    )
+
+
+def _borrower(loan_id: uuid.UUID) -> bytes:
+    return uuid.uuid5(loan_id, "borrower").bytes
+
+
+def _posting(command: Command) -> Posting:
+    key = uuid.uuid4()
+    return Posting(
+        command,
+        idempotency_key=f"test:{key}".encode(),
+        request_digest=key.bytes * 2,
+        actor="clerk-é".encode(),
+        render=lambda receipt: (
+            b'{"journal_entry_id":"' + receipt.journal_entry_id.hex().encode() + b'"}'
+        ),
+    )
