@@ -25,9 +25,9 @@ cdef inline int find_totals(Books* books, Line* lines, int32_t count, int32_t da
 cdef inline int32_t apply_lines(Books* books, const Line* lines, int32_t count) noexcept nogil:
     """Apply the lines, credits first; the steps made, 2 * count unless one would overflow.
 
-    Neither side of an entry passes int64, so after all credits a component may be below zero but has
-    not wrapped, and a debit overflows only where the end result would: the order of the lines does
-    not matter.
+    Neither side of an entry passes int64, so after all credits a component may be below zero but
+    has not wrapped, and a debit overflows only where the end result would: the order of the lines
+    does not matter.
     """
     cdef int32_t step
     for step in range(2 * count):
@@ -50,7 +50,7 @@ cdef inline void undo_lines(
 
 
 cdef inline bint is_due(const Line* lines, int32_t count, int32_t step) noexcept nogil:
-    """Whether a step is the one of its line: the first half is for credits, the second for debits."""
+    """Whether a step is its line's: the first half is for credits, the second for debits."""
     return (lines[step % count].direction == DEBIT) == (step >= count)
 
 

@@ -1,4 +1,4 @@
-"""The kernel in plain Python: unbounded integers, copies instead of undoing, rules written once each.
+"""The kernel in plain Python: unbounded integers, copies instead of undoing, each rule once.
 
 It shares no code with the kernel and is in no hurry. Sums are taken exactly and then compared with
 int64, an entry is worked out on a copy of the books and the copy is kept only when it is posted.

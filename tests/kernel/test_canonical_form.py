@@ -73,9 +73,7 @@ def test_the_oracle_writes_the_same_form():
         OracleLine(-1, CR, 2**63 - 1, b"USD"),
     ]
     loans = [OracleLoan(LOAN_ID, borrower_id(7), b"USD", [0, 0, 0])]
-    form = canonical_form(
-        TENANT_ID, EFFECTIVE_DAY, POSTED_AT, [*fields, b"reply"], lines, loans
-    )
+    form = canonical_form(TENANT_ID, EFFECTIVE_DAY, POSTED_AT, [*fields, b"reply"], lines, loans)
     assert form.hex() == WRITTEN_OUT
 
 

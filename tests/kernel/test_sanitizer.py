@@ -1,7 +1,7 @@
 """The kernel's tests again, under AddressSanitizer and UndefinedBehaviorSanitizer.
 
-The extension is built with HPTS_SANITIZE=1 from a copy of its sources, so that the build in place stays
-as it is, and the other tests of this directory run against that copy in a process of their own.
+The extension is built with HPTS_SANITIZE=1 from a copy of its sources, so that the build in place
+stays as it is, and the other tests of this directory run against that copy in their own process.
 """
 
 import os
@@ -14,15 +14,24 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("__init__.py", "_*.pyx", "_*.pxd")
-# Not the configuration above, which starts PostgreSQL; not this file; not the stub's test, which is about types; not the test that bounds the address space,
-# of which AddressSanitizer needs terabytes for its own.
+# Not the configuration above, which starts PostgreSQL; not this file; not the stub's test, which is
+# about types; not the test that bounds the address space, of which AddressSanitizer takes much.
 LEFT_OUT = (
     "--confcutdir=tests/kernel",
+    "-pno:cacheprovider",
+    "--capture=no",  # a sanitizer ends the process, and its report must not be lost with it
     "--ignore=tests/kernel/test_sanitizer.py",
     "--ignore=tests/kernel/test_stub.py",
     "--deselect=tests/kernel/test_refusals.py::"
     "test_a_batch_without_memory_refuses_lines_and_never_writes_past_its_end",
 )
+
+RUN_AGAINST = """
+import sys, pytest, hpts._posting as kernel
+if not kernel.__file__.startswith(sys.argv[1]):
+    sys.exit(f"the kernel under test is {kernel.__file__}, not the sanitized one")
+sys.exit(pytest.main(sys.argv[2:]))
+"""
 
 
 def find_runtime(name: str) -> str:
@@ -65,18 +74,16 @@ def test_the_kernel_touches_no_memory_but_its_own_and_leaves_nothing_undefined(t
     package_path = build_sanitized(tmp_path)
     environment = os.environ | {
         "LD_PRELOAD": " ".join(runtimes),
-        # CPython keeps interned strings, types and more until the process ends and frees none of it:
-        # a report of leaks would be about the interpreter.
+        # CPython keeps interned strings, types and more until the process ends and frees none of
+        # it: a report of leaks would be about the interpreter.
         "ASAN_OPTIONS": "detect_leaks=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
         # Every object in a block of its own, so that reading past the end of bytes is noticed.
         "PYTHONMALLOC": "malloc",
         "PYTHONPATH": os.pathsep.join((str(package_path), str(ROOT))),
-        "HPTS_KERNEL_PATH": str(package_path),
     }
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "tests/kernel", "-q", "-p", "no:cacheprovider"]
-        + ["-p", "no:xdist", "-o", "addopts=--benchmark-disable", *LEFT_OUT],
+        [sys.executable, "-c", RUN_AGAINST, str(package_path), "tests/kernel", "-q", *LEFT_OUT],
         cwd=ROOT,
         env=environment,
         capture_output=True,

@@ -23,9 +23,12 @@ SESSION = (
     "SET lock_timeout = '10s'",
     "SET idle_in_transaction_session_timeout = '60s'",
     "SET jit = off",
-    # A plan made while a table is small would be kept while it grows: an index is always right
-    # here.
+    # A plan made while a table is small would be kept while it grows; here a nested loop over
+    # probes of an index is always right.
     "SET enable_seqscan = off",
+    "SET enable_hashjoin = off",
+    "SET enable_mergejoin = off",
+    "SET enable_material = off",
     "SET plan_cache_mode = force_generic_plan",
     # A 2xx means durable, whatever the server's default.
     "SELECT set_config('synchronous_commit', 'on', false)"

@@ -21,9 +21,15 @@ WITH page AS (
             SELECT DISTINCT journal_entry_id
             FROM entry_loans
             WHERE tenant_id = $1::uuid AND loan_id = $2::uuid AND journal_entry_id < $3::uuid
+            ORDER BY journal_entry_id DESC
         ) AS touched
-        JOIN journal_entries AS entry ON entry.tenant_id = $1::uuid
-            AND entry.journal_entry_id = touched.journal_entry_id
+        CROSS JOIN LATERAL (
+            SELECT journal_entry_id, event_type, effective_at, posted_at, correlation_id,
+                reverses_entry_id, actor, details
+            FROM journal_entries
+            WHERE tenant_id = $1::uuid AND journal_entry_id = touched.journal_entry_id
+            OFFSET 0
+        ) AS entry
         WHERE ($5::date IS NULL OR entry.effective_at >= $5::date)
             AND ($6::date IS NULL OR entry.effective_at <= $6::date)
             AND ($7::text IS NULL OR entry.event_type = $7::text)
