@@ -11,10 +11,7 @@ connection the same batch runs again, and the idempotency keys make that safe.
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
-
-import msgspec
+from collections.abc import Sequence
 
 from hpts._posting import AMOUNT_OVERFLOW, POSTED, Batch
 from hpts.domain import limits
@@ -26,6 +23,16 @@ from hpts.domain.identifiers import RANDOM_BITS, first_identifier
 from hpts.domain.payment import Payment, write_payment
 from hpts.domain.rejections import Refusal, Rejection
 from hpts.domain.reversal import Reversal, write_reversal
+from hpts.posting import (
+    DATABASE_UNAVAILABLE,
+    OVERLOADED,
+    SHUTTING_DOWN,
+    Command,
+    Outcome,
+    Posted,
+    Posting,
+    Receipt,
+)
 from hpts.store.append import Opened, open_batch, roll_back, write_batch
 from hpts.store.lanes import LaneFull, Lanes
 from hpts.store.pool import Pool, PoolBusy
@@ -34,85 +41,9 @@ from hpts.store.statements import WRITER_STATEMENTS
 from hpts.store.wire import ConnectFailed, ConnectionLost, StatementFailed, Wire
 from hpts.telemetry import logger
 
-Command = Payment | Disbursement | Accrual | Reversal
-
-
-class Receipt(NamedTuple):
-    """What a reply is rendered from. `result` is the rule's (see EntryFacts)."""
-
-    journal_entry_id: bytes
-    event_id: bytes
-    posted_at: str
-    result: tuple[int, ...]
-    reverses_entry_id: bytes | None
-
-
-class Posted(msgspec.Struct, frozen=True):
-    """A posting that is durable: the body answered the first time, and whether this is a replay."""
-
-    journal_entry_id: bytes
-    reply: bytes
-    is_replay: bool
-
-
-class Unavailable(msgspec.Struct, frozen=True):
-    """Nothing was posted that the same key would not replay. `code` is the problem's."""
-
-    code: str
-
-
-OVERLOADED = Unavailable("overloaded")
-DATABASE_UNAVAILABLE = Unavailable("database_unavailable")
-SHUTTING_DOWN = Unavailable("shutting_down")
-Outcome = Posted | Refusal | Unavailable
-
 TRY_AGAIN = frozenset(("23505", "40001", "40P01", "55P03"))
 """Somebody else was first (unique, serialization, deadlock, lock): what is there now decides."""
 OUT_OF_RANGE = "22003"
-
-
-class Posting:
-    """One command on its way: what it says, where it came from, and who waits for its outcome."""
-
-    __slots__ = (
-        "actor",
-        "attempted_entry_ids",
-        "command",
-        "database_started_at",
-        "deadline",
-        "idempotency_key",
-        "outcome",
-        "queued_at",
-        "render",
-        "request_digest",
-    )
-
-    def __init__(
-        self,
-        command: Command,
-        *,
-        idempotency_key: bytes,
-        request_digest: bytes,
-        actor: bytes,
-        render: Callable[[Receipt], bytes],
-    ) -> None:
-        self.command = command
-        self.idempotency_key = idempotency_key
-        self.request_digest = request_digest
-        self.actor = actor
-        self.render = render
-        self.attempted_entry_ids: set[bytes] = set()
-        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self.queued_at = self.database_started_at = time.monotonic()
-        self.deadline = self.queued_at + limits.QUEUE_WAIT_MS_MAX / 1000
-
-    def answer(self, outcome: Outcome) -> None:
-        if not self.outcome.done():
-            self.outcome.set_result(outcome)
-
-    def fail(self, error: BaseException) -> None:
-        if not self.outcome.done():
-            self.outcome.set_exception(error)
 
 
 class Ledger:

@@ -13,8 +13,10 @@ ACTOR_LENGTH_MAX = 255
 QUEUE_POSTINGS_MAX = 4_096
 """Postings that one tenant may have waiting in one worker before the answer is `overloaded`."""
 BATCH_POSTINGS_MAX = 512
+LINES_PER_PAYMENT_MAX = 5
+"""Cash, three components and suspense. Larger entries travel alone, so this bounds a batch's lines."""
 BATCH_LINES_MAX = LINES_PER_ENTRY_MAX
-"""One batch is one INSERT of lines; a single entry of the largest size must fit."""
+"""One batch is one INSERT of lines, of many small entries or of one large one."""
 QUEUE_WAIT_MS_MAX = 5_000
 """How long a posting may wait for a busy loan or an absent database before the answer is 503."""
 BUSY_RETRY_MS = 5
@@ -45,7 +47,7 @@ if BATCH_POSTINGS_MAX > QUEUE_POSTINGS_MAX:
     raise ValueError("a batch must fit into the queue that it is taken from")
 if LOANS_PER_ACCRUAL_MAX + 1 > LINES_PER_ENTRY_MAX:
     raise ValueError("the largest accrual batch must fit into one entry")
-if BATCH_LINES_MAX < LINES_PER_ENTRY_MAX:
-    raise ValueError("the largest entry must fit into one batch")
+if BATCH_POSTINGS_MAX * LINES_PER_PAYMENT_MAX > BATCH_LINES_MAX:
+    raise ValueError("a full batch of payments must stay within the lines of a batch")
 if PAGE_SIZE_DEFAULT > PAGE_SIZE_MAX:
     raise ValueError("the default page must not pass the largest page")

@@ -90,8 +90,12 @@ class Request:
 
 
 def too_large(bytes_max: int) -> ProblemRaised:
-    """413 for a body over the limit."""
-    return ProblemRaised("payload_too_large", f"Send a body of at most {bytes_max} bytes.")
+    """413 for a body over the limit. The rest of it is not read, so the connection must end."""
+    return ProblemRaised(
+        "payload_too_large",
+        f"Send a body of at most {bytes_max} bytes.",
+        headers=((b"connection", b"close"),),
+    )
 
 
 def money_response(body: bytes) -> Response:

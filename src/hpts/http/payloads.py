@@ -99,6 +99,8 @@ class Details(msgspec.Struct, frozen=True, omit_defaults=True):
     """What of a request stands on its entry beside the lines, kept as JSON."""
 
     method: str | UnsetType = UNSET
+    # of a disbursement: the chain of blocks then covers who the borrower was when a loan was opened
+    borrower_id: str | UnsetType = UNSET
     external_ref: str | UnsetType = UNSET
     program_id: str | UnsetType = UNSET
     day_count_convention: str | UnsetType = UNSET
@@ -211,6 +213,7 @@ def _disbursement(payload: DisbursementRequest) -> Disbursement:
         details=_plain.encode(
             Details(
                 method=payload.method,
+                borrower_id=payload.borrower_id,
                 external_ref=payload.destination_ref,
                 metadata=payload.metadata,
             )

@@ -10,7 +10,8 @@ from hpts.domain.rejections import FieldError, Refusal
 from hpts.http.messages import JSON, NO_STORE, Request, Response
 from hpts.http.payloads import ACCRUAL_BATCH, DISBURSEMENT, PAYMENT, REVERSAL, Kind
 from hpts.http.problems import ProblemRaised
-from hpts.ledger import Ledger, Outcome, Posted, Posting, Receipt
+from hpts.ledger import Ledger
+from hpts.posting import Outcome, Posted, Posting, Receipt
 
 IDEMPOTENCY_KEY = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:\-]{7,254}")
 REPLAYED = (b"idempotent-replayed", b"true")

@@ -1,0 +1,43 @@
+# What a newcomer needs: `make run` and `make test`. Everything is installed into .venv when it is missing.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+KERNEL := src/hpts/_posting.pyx $(wildcard src/hpts/_*.pxd)
+WORKERS ?= 2
+
+.PHONY: install run test check bench clean help
+
+help: ## Show the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(STAMP) ## Make .venv, build the kernel, install the package and its development tools
+
+$(STAMP): pyproject.toml setup.py constraints.txt $(KERNEL)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "HPTS needs Python 3.11 or later; set PYTHON=/path/to/python3" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "setuptools>=77" Cython
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		--no-build-isolation --editable ".[dev]"
+	touch $@
+
+run: install ## Run everything on this machine: PostgreSQL, issuer, demo tenant, server
+	$(BIN)/hpts dev
+
+test: install ## Run the whole test suite on a PostgreSQL that it starts itself
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+check: install ## Lint, types, the kernel's stub and the SQL files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest hpts._posting
+	$(BIN)/python -m pytest -q tests/store/test_sql_files.py
+
+bench: install ## Measure the kernel
+	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only
+
+clean: ## Remove what was built or installed here (not .hpts, which holds your books)
+	rm -rf $(VENV) build dist src/*.egg-info src/hpts/*.so .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,94 @@
+"""One posting on its way through the ledger: what it asks, and what can become of it.
+
+An outcome is a value: posted (now or earlier), refused by a rule, or not possible at the moment.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from hpts.domain import limits
+from hpts.domain.accrual import Accrual
+from hpts.domain.disbursement import Disbursement
+from hpts.domain.payment import Payment
+from hpts.domain.rejections import Refusal
+from hpts.domain.reversal import Reversal
+
+Command = Payment | Disbursement | Accrual | Reversal
+
+
+class Receipt(NamedTuple):
+    """What a reply is rendered from. `result` is the rule's (see EntryFacts)."""
+
+    journal_entry_id: bytes
+    event_id: bytes
+    posted_at: str
+    result: tuple[int, ...]
+    reverses_entry_id: bytes | None
+
+
+class Posted(msgspec.Struct, frozen=True):
+    """A posting that is durable: the body answered the first time, and whether this is a replay."""
+
+    journal_entry_id: bytes
+    reply: bytes
+    is_replay: bool
+
+
+class Unavailable(msgspec.Struct, frozen=True):
+    """Nothing was posted that the same key would not replay. `code` is the problem's."""
+
+    code: str
+
+
+OVERLOADED = Unavailable("overloaded")
+DATABASE_UNAVAILABLE = Unavailable("database_unavailable")
+SHUTTING_DOWN = Unavailable("shutting_down")
+Outcome = Posted | Refusal | Unavailable
+
+
+class Posting:
+    """One command on its way: what it says, where it came from, and who waits for its outcome."""
+
+    __slots__ = (
+        "actor",
+        "attempted_entry_ids",
+        "command",
+        "database_started_at",
+        "deadline",
+        "idempotency_key",
+        "outcome",
+        "queued_at",
+        "render",
+        "request_digest",
+    )
+
+    def __init__(
+        self,
+        command: Command,
+        *,
+        idempotency_key: bytes,
+        request_digest: bytes,
+        actor: bytes,
+        render: Callable[[Receipt], bytes],
+    ) -> None:
+        self.command = command
+        self.idempotency_key = idempotency_key
+        self.request_digest = request_digest
+        self.actor = actor
+        self.render = render
+        self.attempted_entry_ids: set[bytes] = set()
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.queued_at = self.database_started_at = time.monotonic()
+        self.deadline = self.queued_at + limits.QUEUE_WAIT_MS_MAX / 1000
+
+    def answer(self, outcome: Outcome) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
