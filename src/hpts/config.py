@@ -49,9 +49,6 @@ class _Variable(NamedTuple):
     secret: bool = False
 
 
-ASYMMETRIC_ALGORITHMS = frozenset(
-    ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 BUILD_VARIABLES = frozenset(("HPTS_SANITIZE",))
 
@@ -99,14 +96,20 @@ def environment_of(settings: Settings) -> dict[str, str]:
 
 
 def _mask_password(url: str) -> str:
-    masked = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
-    return re.sub(r"(password=)('(?:[^'\\]|\\.)*'|[^\s&]+)", r"\1***", masked)
+    if "://" in url.partition("=")[0]:
+        masked = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
+        return re.sub(r"(password=)[^&]*", r"\1***", masked)
+    return re.sub(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|(?:[^\s\\]|\\.)+)", r"\1***", url)
 
 
 def _text(text: str) -> str:
     if not text:
         raise ValueError("must not be empty; unset it for the default")
     return text
+
+
+def _path(text: str) -> Path:
+    return Path(_text(text))
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
@@ -135,11 +138,11 @@ def _database_url(text: str) -> str:
 
 def _algorithms(text: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(","))
-    unknown = [name for name in names if name not in ASYMMETRIC_ALGORITHMS]
+    unknown = [name for name in names if name not in limits.TOKEN_ALGORITHMS]
     if unknown:
         raise ValueError(
             f"{', '.join(unknown)}: only asymmetric algorithms, comma-separated, from "
-            + ", ".join(sorted(ASYMMETRIC_ALGORITHMS))
+            + ", ".join(sorted(limits.TOKEN_ALGORITHMS))
         )
     return names
 
@@ -171,8 +174,8 @@ VARIABLES: dict[str, _Variable] = {
     "HPTS_HOST": _Variable("host", _text, "address to listen on"),
     "HPTS_PORT": _Variable("port", _whole(1, 65535), "port to listen on"),
     "HPTS_WORKERS": _Variable("workers", _whole(1, 128), "server processes"),
-    "HPTS_STATE_DIR": _Variable("state_dir", Path, "where `hpts dev` keeps its database and keys"),
-    "HPTS_PG_BIN": _Variable("pg_bin", Path, "folder of initdb and postgres for `hpts dev`"),
+    "HPTS_STATE_DIR": _Variable("state_dir", _path, "where `hpts dev` keeps its database and keys"),
+    "HPTS_PG_BIN": _Variable("pg_bin", _path, "folder of initdb and postgres for `hpts dev`"),
     "HPTS_ISSUER": _Variable("issuer", _text, "`iss` that tokens must carry"),
     "HPTS_AUDIENCE": _Variable("audience", _text, "`aud` that tokens must carry"),
     "HPTS_JWKS_URL": _Variable(
@@ -194,6 +197,6 @@ VARIABLES: dict[str, _Variable] = {
     "HPTS_LOG_LEVEL": _Variable("log_level", _log_level, ", ".join(LOG_LEVELS)),
     "HPTS_SERVER_TIMING": _Variable("server_timing", _switch, "answer Server-Timing headers"),
     "HPTS_DEV_ISSUER_DIR": _Variable(
-        "dev_issuer_dir", Path, "keys of the development issuer; set by `hpts dev`"
+        "dev_issuer_dir", _path, "keys of the development issuer; set by `hpts dev`"
     ),
 }

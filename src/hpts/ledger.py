@@ -161,6 +161,9 @@ async def _after_loss(postings: Sequence[Posting], *, is_away: bool) -> Sequence
     may have taken effect wait for it; the others are answered at once."""
     retry = []
     for posting in postings:
+        if posting.outcome.done():
+            continue  # answered before the loss: run again, what was refused might be posted
+        posting.may_hold_key = posting.may_hold_key or not is_away
         may_be_posted = bool(posting.attempted_entry_ids)
         if time.monotonic() < posting.deadline and (may_be_posted or not is_away):
             retry.append(posting)
@@ -274,7 +277,7 @@ class _Decided:
         if not self._opened.tenant_is_active:
             self._note(posting, Refusal(Rejection.TENANT_UNKNOWN))
         elif not is_claimed:
-            if posting.attempted_entry_ids:
+            if posting.may_hold_key:
                 self._try_again(posting)  # our own lost connection still holds the key
             else:
                 self._note(posting, Refusal(Rejection.IDEMPOTENCY_IN_PROGRESS))
@@ -346,4 +349,6 @@ class _Decided:
         if isinstance(command, Accrual):
             accrued = self._opened.accrued_loans
             return write_accrual(self.batch, self._chart, command, self._today, accrued)
-        return write_reversal(self.batch, command, self._opened.original, self._today)
+        return write_reversal(
+            self.batch, self._chart, command, self._opened.original, self._today
+        )

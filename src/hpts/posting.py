@@ -60,6 +60,7 @@ class Posting:
         "database_started_at",
         "deadline",
         "idempotency_key",
+        "may_hold_key",
         "outcome",
         "queued_at",
         "render",
@@ -81,6 +82,7 @@ class Posting:
         self.actor = actor
         self.render = render
         self.attempted_entry_ids: set[bytes] = set()
+        self.may_hold_key = False  # on a lost connection that PostgreSQL has not given up yet
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.queued_at = self.database_started_at = time.monotonic()
         self.deadline = self.queued_at + limits.QUEUE_WAIT_MS_MAX / 1000

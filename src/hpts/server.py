@@ -5,6 +5,7 @@ configuration.
 """
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import socket
@@ -160,5 +161,9 @@ def _handlers(settings: Settings, ledger: Ledger, database_url: str) -> dict[str
 
 
 def _die_with_parent() -> None:
-    """A worker whose starter was killed would hold the port: the kernel ends it instead."""
+    """A worker whose starter was killed would hold the port: the kernel ends it instead. A starter
+    that ended before the kernel was asked has already given it another parent."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    starter = multiprocessing.parent_process()
+    if starter is not None and os.getppid() != starter.pid:
+        os._exit(1)

@@ -43,12 +43,21 @@ class JsonLines(logging.Handler):
         self._descriptor = descriptor
         self._buffer = bytearray()
         self._guard = threading.Lock()
+        self._writing = threading.Lock()
         self._encoder = msgspec.json.Encoder()
-        self._second = 0
+        self._second = -1
         self._second_text = ""
         self._timer: threading.Timer | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self._line_of(record)
+        except Exception:  # arguments that do not fit, an error that cannot be shown
+            line = {"time": self.now(), "level": "error", "message": str(record.msg)}
+        self.add(json.dumps(line).encode() + b"\n")
+        self.flush()
+
+    def _line_of(self, record: logging.LogRecord) -> dict[str, Any]:
         line: dict[str, Any] = {
             "time": self.now(record.created),
             "level": record.levelname.lower(),
@@ -59,8 +68,7 @@ class JsonLines(logging.Handler):
             line["trace_id"] = trace_id
         if record.exc_info:
             line["exception"] = logging.Formatter().formatException(record.exc_info)
-        self.add(json.dumps(line).encode() + b"\n")
-        self.flush()
+        return line
 
     def request(self, line: RequestLine) -> None:
         """Add the line of an answered request; written within FLUSH_SECONDS."""
@@ -78,15 +86,16 @@ class JsonLines(logging.Handler):
             self.flush()
 
     def flush(self) -> None:
-        with self._guard:
-            pending, self._buffer = self._buffer, bytearray()
-            self._timer = None
-        view = memoryview(pending)
-        try:
-            while view:
-                view = view[os.write(self._descriptor, view) :]
-        except OSError:
-            return  # a closed or full pipe must not stop a posting
+        with self._writing:  # a pipe may take half a line, and another thread's must not follow it
+            with self._guard:
+                pending, self._buffer = self._buffer, bytearray()
+                self._timer = None
+            view = memoryview(pending)
+            try:
+                while view:
+                    view = view[os.write(self._descriptor, view) :]
+            except OSError:
+                return  # a closed or full pipe must not stop a posting
 
     def now(self, at: float | None = None) -> str:
         """The instant in RFC 3339, UTC, milliseconds. The second's text is made once a second."""

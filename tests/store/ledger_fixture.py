@@ -3,6 +3,8 @@
 import asyncio
 import datetime
 import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
@@ -12,7 +14,8 @@ from hpts.domain.disbursement import Disbursement
 from hpts.domain.entries import day_of
 from hpts.domain.payment import Payment
 from hpts.domain.reversal import Reversal
-from hpts.ledger import Command, Ledger, Posted, Posting
+from hpts.ledger import Ledger
+from hpts.posting import Command, Posted, Posting, Receipt
 from hpts.store.tenants import add_tenant
 
 APPEND_ONLY = ("journal_entries", "journal_lines", "entry_loans", "ledger_blocks")
@@ -41,7 +44,7 @@ class Books:
         ledger = Ledger(self.database_url)
         try:
             outcomes = await asyncio.gather(
-                *(ledger.post(self.tenant_id.bytes, _posting(command)) for command in commands)
+                *(ledger.post(self.tenant_id.bytes, posting_of(command)) for command in commands)
             )
         finally:
             await ledger.close()
@@ -116,14 +119,38 @@ def _borrower(loan_id: uuid.UUID) -> bytes:
     return uuid.uuid5(loan_id, "borrower").bytes
 
 
-def _posting(command: Command) -> Posting:
-    key = uuid.uuid4()
+@asynccontextmanager
+async def open_ledger(database_url: str) -> AsyncIterator[Ledger]:
+    """A ledger as one worker has it, closed at the end."""
+    ledger = Ledger(database_url)
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+
+
+def render_identifier(receipt: Receipt) -> bytes:
+    return b'{"journal_entry_id":"' + receipt.journal_entry_id.hex().encode() + b'"}'
+
+
+def render_result(receipt: Receipt) -> bytes:
+    """A reply without identifiers or times, to compare two runs by."""
+    return repr(receipt.result).encode()
+
+
+def posting_of(
+    command: Command,
+    *,
+    key: str | None = None,
+    digest: bytes | None = None,
+    render: Callable[[Receipt], bytes] = render_identifier,
+) -> Posting:
+    """A posting under a fresh key, or under `key`."""
+    made = uuid.uuid4()
     return Posting(
         command,
-        idempotency_key=f"test:{key}".encode(),
-        request_digest=key.bytes * 2,
+        idempotency_key=(key or f"test:{made}").encode(),
+        request_digest=digest or made.bytes * 2,
         actor="clerk-é".encode(),
-        render=lambda receipt: (
-            b'{"journal_entry_id":"' + receipt.journal_entry_id.hex().encode() + b'"}'
-        ),
+        render=render,
     )

@@ -86,21 +86,17 @@ def canonical_entry(
         reply,
     ):
         parts.append(_NO_FIELD if field is None else _LENGTH.pack(len(field)) + field)
-    for sequence, account_code, direction, layer, currency, amount_minor, line_loan_id in lines:
-        if len(currency) != 3:  # pack would cut it, and two entries could share a hash
-            raise ValueError(f"line {sequence} has a currency of {len(currency)} bytes")
-        parts.append(
-            _LINE.pack(
-                sequence,
-                account_code,
-                direction,
-                layer,
-                currency,
-                amount_minor,
-                line_loan_id or _NO_LOAN,
-            )
-        )
+    parts += map(_pack_line, lines)
     return b"".join(parts)
+
+
+def _pack_line(line: CanonicalLine) -> bytes:
+    sequence, account_code, direction, layer, currency, amount_minor, loan_id = line
+    if len(currency) != 3:  # pack would cut it, and two entries could share a hash
+        raise ValueError(f"line {sequence} has a currency of {len(currency)} bytes")
+    return _LINE.pack(
+        sequence, account_code, direction, layer, currency, amount_minor, loan_id or _NO_LOAN
+    )
 
 
 _ENTRY_HEAD = Struct(">iq")

@@ -14,7 +14,7 @@ QUEUE_POSTINGS_MAX = 4_096
 """Postings that one tenant may have waiting in one worker before the answer is `overloaded`."""
 BATCH_POSTINGS_MAX = 512
 LINES_PER_PAYMENT_MAX = 5
-"""Cash, three components and suspense. Larger entries travel alone, so this bounds a batch's lines."""
+"""Cash, three components, suspense. Larger entries travel alone: this bounds a batch's lines."""
 BATCH_LINES_MAX = LINES_PER_ENTRY_MAX
 """One batch is one INSERT of lines, of many small entries or of one large one."""
 QUEUE_WAIT_MS_MAX = 5_000
@@ -40,6 +40,10 @@ TOKEN_CACHE_MAX = 10_000
 TOKEN_CACHE_SECONDS_MAX = 60
 TOKEN_LEEWAY_SECONDS = 10
 TOKEN_BYTES_MAX = 8_192
+TOKEN_ALGORITHMS = frozenset(
+    ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+)
+"""Asymmetric all: whoever can verify a token must not be able to sign one."""
 
 RETRY_AFTER_SECONDS = 1
 

@@ -5,7 +5,8 @@ reversal.
 import msgspec
 
 from hpts._posting import Batch
-from hpts.domain.entries import CR, DR, EntryFacts, check_effective, check_metadata
+from hpts.domain.accounts import Chart
+from hpts.domain.entries import CR, DR, EntryFacts, Layer, check_effective, check_metadata
 from hpts.domain.loans import NO_LOAN
 from hpts.domain.rejections import Refusal, Rejection, refuse
 
@@ -41,17 +42,23 @@ class OriginalEntry(msgspec.Struct, frozen=True):
 
 
 def write_reversal(
-    batch: Batch, reversal: Reversal, original: OriginalEntry | None, today: int
+    batch: Batch, chart: Chart, reversal: Reversal, original: OriginalEntry | None, today: int
 ) -> EntryFacts | Refusal:
-    """The mirrored lines, in an entry left open; or a refusal and no entry."""
+    """The mirrored lines, in an entry left open; or a refusal and no entry.
+
+    Whether a component would fall below zero, the kernel says when the entry ends.
+    """
     if refusal := check_effective(reversal.effective_day, today):
         return refusal
     if original is None:
         return refuse(
             Rejection.ENTRY_NOT_FOUND, "reverses_entry_id", "is not an entry of this ledger"
         )
-    if refusal := _check_original(original) or check_metadata(reversal.metadata_bytes):
+    if refusal := _check_original(original):
         return refusal
+    if refusal := check_metadata(reversal.metadata_bytes):
+        # The kernel will not see this entry, and its refusal would come before this one.
+        return _check_components(batch, chart, original) or refusal
     batch.begin_entry(reversal.effective_day)
     for line in original.lines:
         batch.line(
@@ -87,3 +94,18 @@ def _check_original(original: OriginalEntry) -> Refusal | None:
             "is a reversal; post the original event again instead",
         )
     return None
+
+
+def _check_components(batch: Batch, chart: Chart, original: OriginalEntry) -> Refusal | None:
+    components = (chart.principal_receivable, chart.interest_receivable, chart.fees_receivable)
+    owed: dict[bytes, list[int]] = {}
+    for line in original.lines:
+        loan_id = line.loan_id
+        if loan_id and line.layer == Layer.SETTLED and line.account_code in components:
+            if loan_id not in owed:
+                owed[loan_id] = list(batch.loan_components(batch.find_loan(loan_id)))
+            change = -line.amount_minor if line.direction == DR else line.amount_minor
+            owed[loan_id][components.index(line.account_code)] += change
+    if all(min(after) >= 0 for after in owed.values()):
+        return None
+    return Refusal(Rejection.NEGATIVE_BALANCE)

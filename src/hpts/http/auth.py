@@ -17,7 +17,6 @@ import jwt
 import msgspec
 from jwt.api_jws import PyJWS
 
-from hpts.config import ASYMMETRIC_ALGORITHMS
 from hpts.domain import limits
 from hpts.http.jwks import KeySource, SigningKey
 
@@ -97,7 +96,7 @@ class Verifier:
         algorithms: tuple[str, ...],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if not algorithms or not ASYMMETRIC_ALGORITHMS.issuperset(algorithms):
+        if not algorithms or not limits.TOKEN_ALGORITHMS.issuperset(algorithms):
             raise ValueError(f"not a list of asymmetric algorithms: {algorithms}")
         self._keys = keys
         self._issuer = issuer

@@ -46,13 +46,14 @@ KINDS: dict[str, Kind] = {
     "not_reversible": Kind(422, "The entry cannot be reversed", "A reversal is not reversed; post the original event again under a new key."),
     "negative_balance": Kind(422, "A component of a loan would fall below zero", "Reverse the later payments on the loan first."),
     "metadata_too_large": Kind(422, "The metadata is too large", "Send at most 4096 bytes as compact JSON."),
+    "rate_limited": Kind(429, "Too many requests", "Wait as Retry-After says, then send the same request with the same key."),
     "internal_error": Kind(500, "Something unexpected happened", "It is logged under trace_id. Send the same request with the same key again."),
     "overloaded": Kind(503, "Too much is waiting", "Wait as Retry-After says, then send the same request with the same key."),
     "database_unavailable": Kind(503, "The database cannot be reached", "Wait as Retry-After says, then send the same request with the same key."),
     "shutting_down": Kind(503, "This process is stopping", "Connect again and send the same request with the same key."),
 }  # fmt: skip
 
-RETRY_LATER = frozenset(code for code, kind in KINDS.items() if kind.status in (409, 503))
+RETRY_LATER = frozenset(code for code, kind in KINDS.items() if kind.status in (409, 429, 503))
 
 
 class ProblemRaised(Exception):

@@ -30,7 +30,8 @@ class Lanes(Generic[Item]):
     """Lanes by tenant over `writers` batches at a time, `per_tenant` of one tenant.
 
     `run_batch(tenant_id, items)` answers every item but those it returns: these wait at the front
-    of their lane again, after `retry_seconds` when nothing of the batch got through.
+    of their lane again. When nothing of a batch got through it waits at the back and the lane
+    pauses for `retry_seconds`, so that a batch's worth of busy loans does not bar those behind it.
     """
 
     def __init__(
@@ -104,11 +105,12 @@ class Lanes(Generic[Item]):
         finally:
             self._writers_idle += 1
             lane.batches_running -= 1
-            lane.waiting.extendleft(reversed(retry))
             if retry and len(retry) == len(batch):
+                lane.waiting.extend(retry)
                 loop = asyncio.get_running_loop()
                 loop.call_later(self._retry_seconds, self._serve_again, tenant_id, lane)
             else:
+                lane.waiting.extendleft(reversed(retry))
                 self._serve_again(tenant_id, lane)
 
     def _serve_again(self, tenant_id: bytes, lane: _Lane[Item]) -> None:

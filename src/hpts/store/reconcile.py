@@ -17,9 +17,15 @@ from hpts.domain.entries import EPOCH
 from hpts.domain.limits import AMOUNT_MINOR_MAX
 from hpts.store.reads import TenantUnknown
 from hpts.store.statements import sql
+from hpts.store.wire import ConnectionLost
 
 CONNECT_SECONDS_MAX = 3
-SESSION = ("SET ROLE hpts_app", "SET statement_timeout = '120s'")
+SESSION = (
+    "SET ROLE hpts_app",
+    "SET statement_timeout = '120s'",
+    # As in verify_snapshot.py: these statements read everything.
+    "SET enable_nestloop = off",
+)
 
 
 class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +43,8 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
 def reconcile(
     database_url: str, tenant_id: uuid.UUID, as_of_date: datetime.date | None
 ) -> Reconciliation:
-    """The state now, or the one kept for a past day. Raises TenantUnknown, psycopg.Error.
+    """The state now, or the one kept for a past day. Raises TenantUnknown,
+    ConnectionLost, psycopg.Error.
 
     None or today counts everything and is computed each time; a past day without a kept result is
     computed as of that day. Both are kept. A day to come is answered as now, and not kept.
@@ -58,15 +65,18 @@ def reconcile(
 
 @contextmanager
 def _as_app(database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(
-        database_url,
-        autocommit=True,
-        connect_timeout=CONNECT_SECONDS_MAX,
-        application_name="hpts reconcile",
-    ) as connection:
-        for statement in SESSION:
-            connection.execute(statement.encode())
-        yield connection
+    try:
+        with psycopg.connect(
+            database_url,
+            autocommit=True,
+            connect_timeout=CONNECT_SECONDS_MAX,
+            application_name="hpts reconcile",
+        ) as connection:
+            for statement in SESSION:
+                connection.execute(statement.encode())
+            yield connection
+    except psycopg.OperationalError as error:
+        raise ConnectionLost(str(error)) from error
 
 
 @contextmanager

@@ -21,7 +21,13 @@ from hpts.store.statements import sql
 ROWS_PER_FETCH = 1_000
 """Bounds the memory: an entry carries at most a few kilobytes of details and reply."""
 AFTER_EVERY_ENTRY = b"\xff" * 17
-SESSION = ("SET ROLE hpts_app", "SET jit = off")
+SESSION = (
+    "SET ROLE hpts_app",
+    "SET jit = off",
+    # These statements read everything. A planner that has not yet seen the tables grow would probe
+    # an index for every line instead: minutes for seconds.
+    "SET enable_nestloop = off",
+)
 
 Row = tuple[Any, ...]
 

@@ -1,0 +1,1 @@
+"""Tests of the running system: processes that are started, loaded, killed and started again."""
