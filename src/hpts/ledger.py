@@ -44,6 +44,7 @@ from hpts.telemetry import logger
 TRY_AGAIN = frozenset(("23505", "40001", "40P01", "55P03"))
 """Somebody else was first (unique, serialization, deadlock, lock): what is there now decides."""
 OUT_OF_RANGE = "22003"
+LOCK_TIMEOUT = "55P03"
 
 
 class Ledger:
@@ -195,6 +196,8 @@ def _after_failure(posting: Posting, error: StatementFailed) -> Sequence[Posting
         posting.answer(Refusal(Rejection.AMOUNT_OVERFLOW))
     elif error.sqlstate in TRY_AGAIN and time.monotonic() < posting.deadline:
         return [posting]
+    elif error.sqlstate == LOCK_TIMEOUT:
+        posting.answer(OVERLOADED)
     elif error.sqlstate[:2] in ("53", "57") or error.sqlstate in TRY_AGAIN:
         posting.answer(DATABASE_UNAVAILABLE)
     else:
@@ -215,6 +218,7 @@ async def _open_decide_write(
         idempotency_keys=[posting.idempotency_key for posting in postings],
         loan_ids=_loan_ids(postings),
         alone=command if isinstance(command, Accrual | Reversal) else None,
+        wait_ms=max(1, int((postings[0].deadline - started_at) * 1000)),
     )
     decided = _Decided(tenant_id, chart, opened)
     for posting, is_claimed in zip(postings, opened.claimed, strict=True):
@@ -302,10 +306,9 @@ class _Decided:
             self._note(posting, OVERLOADED)
 
     def _is_busy(self, command: Command) -> bool:
-        busy = self._opened.busy_loans
-        if not busy:
-            return False
-        return isinstance(command, Accrual | Reversal) or command.loan_id in busy
+        if isinstance(command, Accrual | Reversal):
+            return False  # they have waited for their loans
+        return command.loan_id in self._opened.busy_loans
 
     def _post(self, posting: Posting) -> Outcome:
         written = self._write_lines(posting.command)

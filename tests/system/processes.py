@@ -23,7 +23,7 @@ import pytest
 from hpts.http.issuer import DEVELOPMENT_ISSUER, DevelopmentIssuer
 from tests.conftest import Server, clean_environment
 
-READY_SECONDS_MAX = 40
+READY_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 30
 COMMAND_SECONDS_MAX = 60
 HPTS = (sys.executable, "-m", "hpts.cli")

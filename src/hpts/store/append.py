@@ -51,10 +51,12 @@ async def open_batch(
     idempotency_keys: Sequence[bytes],
     loan_ids: Sequence[bytes],
     alone: Accrual | Reversal | None = None,
+    wait_ms: int = 1,
 ) -> Opened:
     """First pipeline. Leaves the transaction open. Raises StatementFailed, ConnectionLost.
 
-    `alone` is the command of a batch of one whose rule must know more than its loans.
+    `alone` is the command of a batch of one whose rule must know more than its loans; it waits for
+    busy loans, each for `wait_ms` at most.
     """
     keys = array_of(OID_TEXT, list(idempotency_keys))
     hashes = array_of(OID_INT8, [hash_key(tenant_id, key) for key in idempotency_keys])
@@ -63,7 +65,7 @@ async def open_batch(
         _enter(tenant_id),
         Step("claim_keys", (hashes,)),
         Step("find_replays", (tenant_id, keys)),
-        *_loan_steps(tenant_id, loan_ids, alone),
+        *_loan_steps(tenant_id, loan_ids, alone, wait_ms),
         Step("read_tenant", (tenant_id,)),
     ]
     rows = await wire.run(steps)
@@ -144,21 +146,26 @@ def _enter(tenant_id: bytes) -> Step:
 
 
 def _loan_steps(
-    tenant_id: bytes, loan_ids: Sequence[bytes], alone: Accrual | Reversal | None
+    tenant_id: bytes, loan_ids: Sequence[bytes], alone: Accrual | Reversal | None, wait_ms: int
 ) -> list[Step]:
+    limit = Step("limit_lock_waits", (b"%d" % wait_ms,))
     if isinstance(alone, Reversal):
         entry = (tenant_id, alone.reverses_entry_id)
         return [
+            limit,
             Step("lock_loans_of_entry", entry),
             Step("read_entry_to_reverse", entry),
             Step("read_lines_to_reverse", entry),
         ]
     wanted = array_of(OID_UUID, list(loan_ids))
-    steps = [Step("lock_loans", (tenant_id, wanted))]
     if isinstance(alone, Accrual):
         day = alone.effective_day.to_bytes(4, "big", signed=True)
-        steps.append(Step("find_accrued_loans", (tenant_id, wanted, day)))
-    return steps
+        return [
+            limit,
+            Step("await_loans", (tenant_id, wanted)),
+            Step("find_accrued_loans", (tenant_id, wanted, day)),
+        ]
+    return [Step("lock_loans", (tenant_id, wanted))]
 
 
 def _has_elements(column: bytes) -> bool:
@@ -166,15 +173,16 @@ def _has_elements(column: bytes) -> bool:
 
 
 def _read_opened(found: dict[str, Rows]) -> Opened:
-    locked = found.get("lock_loans", []) + found.get("lock_loans_of_entry", [])
+    tried = found.get("lock_loans", [])
+    awaited = found.get("await_loans", []) + found.get("lock_loans_of_entry", [])
     tenant = found["read_tenant"]
     return Opened(
         tenant_is_active=bool(tenant) and tenant[0][0] == b"active",
         posted_at=int.from_bytes(tenant[0][1] or b"", "big", signed=True) if tenant else 0,
         claimed=[row[0] == b"\x01" for row in found["claim_keys"]],
         earlier={row[0]: Earlier(*row[1:]) for row in found["find_replays"]},  # type: ignore[misc, arg-type]
-        loans=[row[:7] for row in locked if row[1] is not None],
-        busy_loans=frozenset(row[0] for row in locked if row[7] == b"\x01" and row[0]),
+        loans=[row[:7] for row in tried if row[1] is not None] + awaited,
+        busy_loans=frozenset(row[0] for row in tried if row[7] == b"\x01" and row[0]),
         accrued_loans=frozenset(row[0] for row in found.get("find_accrued_loans", []) if row[0]),
         original=_read_original(found),
     )

@@ -12,6 +12,8 @@ WRITER_STATEMENTS = (
     "claim_keys",
     "find_replays",
     "lock_loans",
+    "limit_lock_waits",
+    "await_loans",
     "lock_loans_of_entry",
     "find_accrued_loans",
     "read_entry_to_reverse",

@@ -1,13 +1,16 @@
--- store/append.py, first pipeline of a reversal: the loans of the entry $2, locked as in lock_loans.
+-- store/append.py, first pipeline of a reversal: the loans of the entry $2, locked as in await_loans.
 SELECT wanted.loan_id, loan.borrower_id, loan.currency, loan.principal_minor, loan.interest_minor,
-    loan.fees_minor, loan.accrued_through, loan.borrower_id IS NULL AS is_busy
+    loan.fees_minor, loan.accrued_through
 FROM (
-    SELECT DISTINCT loan_id FROM journal_lines
+    SELECT DISTINCT loan_id
+    FROM journal_lines
     WHERE tenant_id = $1::uuid AND journal_entry_id = $2::uuid AND loan_id IS NOT NULL
+    ORDER BY loan_id
+    OFFSET 0
 ) AS wanted
-LEFT JOIN LATERAL (
+CROSS JOIN LATERAL (
     SELECT borrower_id, currency, principal_minor, interest_minor, fees_minor, accrued_through
     FROM loans
     WHERE tenant_id = $1::uuid AND loans.loan_id = wanted.loan_id
-    FOR NO KEY UPDATE SKIP LOCKED
-) AS loan ON true
+    FOR NO KEY UPDATE
+) AS loan

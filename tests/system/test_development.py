@@ -1,0 +1,464 @@
+"""`hpts dev` and the commands beside it, used the way a newcomer uses them.
+
+Each command must end with what it promises or with one clear message, never with a traceback.
+"""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import clean_environment
+
+from .payers import Client, Loan, loan_body, open_loans, payment_body
+from .processes import (
+    Development,
+    answers,
+    descendants,
+    developing,
+    quiet_port,
+    run_hpts,
+    signal_group,
+    wait_until_gone,
+)
+
+SECOND_START_SECONDS_MAX = 2.0
+ALL_STOPPED_SECONDS_MAX = 5
+UNKNOWN_TENANT = "00000000-0000-4000-8000-000000000001"
+
+
+@pytest.fixture(scope="module")
+def development(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
+    """One that the tests of this module share."""
+    with developing(tmp_path_factory.mktemp("development"), quiet_port()) as started:
+        yield started
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> dict[str, str]:
+    """An environment in which nothing runs."""
+    return clean_environment(HPTS_STATE_DIR=str(tmp_path / "state"), HPTS_PORT=str(quiet_port()))
+
+
+def fetch(url: str, **options: object) -> tuple[int, dict[str, str], bytes]:
+    request = urllib.request.Request(url, **options)  # type: ignore[arg-type]
+    with urllib.request.urlopen(request, timeout=10) as response:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return response.status, headers, response.read()
+
+
+def printed_commands(announced: str) -> list[str]:
+    """The `export` line and the curl commands, each with its continued lines."""
+    lines = iter(announced.splitlines())
+    found = []
+    for line in lines:
+        if line.startswith(("export ", "curl ")):
+            command = line
+            while command.endswith("\\"):
+                command += "\n" + next(lines)
+            found.append(command)
+    return found
+
+
+def check_message(finished: subprocess.CompletedProcess[str], status: int, *parts: str) -> None:
+    """It failed with `status` and says every one of `parts`, and no traceback."""
+    said = finished.stdout + finished.stderr
+    assert finished.returncode == status, said
+    assert "Traceback" not in said, said
+    for part in parts:
+        assert part in said, said
+
+
+def entries_of(development: Development) -> set[tuple[str, int]]:
+    """(loan, principal owed) of what `post_something` posted."""
+    client = Client(development.port, development.token)
+    found = set()
+    for loan_id in (development.folder / "loans").read_text().split():
+        reply = client.get(f"/v1/loans/{loan_id}/balance")
+        assert reply.status == 200, reply
+        found.add((loan_id, int(json.loads(reply.body)["principal_outstanding_minor"])))
+    client.close()
+    return found
+
+
+def post_something(development: Development) -> None:
+    loans = open_loans(development.port, development.token, 3)
+    with (development.folder / "loans").open("a") as file:
+        file.writelines(f"{loan.loan_id}\n" for loan in loans)
+
+
+def test_the_printed_commands_post_when_pasted_into_a_shell(development: Development) -> None:
+    assert development.printed("Base URL") == f"{development.base_url}/v1"
+    commands = printed_commands(development.announced)
+    assert [command.split()[0] for command in commands] == ["export", "curl", "curl"]
+    script = "\n".join(f"{command}\necho" for command in commands)
+    shell = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert shell.returncode == 0, shell.stderr
+    disbursed, paid = (json.loads(line) for line in shell.stdout.split("\n") if line)
+    assert disbursed["disbursement_event_id"] and disbursed["journal_entry_id"]
+    assert paid["allocation"]["principal_minor"] == "2500"
+
+
+def test_the_printed_client_gets_a_token_that_works(development: Development) -> None:
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": development.printed("Client id"),
+        "client_secret": development.printed("Client secret"),
+        "scope": "hpts:disbursements:write",
+    }
+    status, headers, body = fetch(
+        f"{development.base_url}/oauth2/token", data=urllib.parse.urlencode(form).encode()
+    )
+    assert (status, headers["cache-control"]) == (200, "no-store")
+    granted = json.loads(body)
+    assert granted["token_type"] == "Bearer"
+    open_loans(development.port, granted["access_token"], 1)
+    client = Client(development.port, granted["access_token"])
+    assert client.get(f"/v1/loans/{uuid.uuid4()}/balance").code == "insufficient_scope"
+    client.close()
+
+
+def test_a_wrong_client_secret_is_refused(development: Development) -> None:
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": development.printed("Client id"),
+        "client_secret": "wrong",
+    }
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        fetch(f"{development.base_url}/oauth2/token", data=urllib.parse.urlencode(form).encode())
+    assert refused.value.code == 401
+    assert json.loads(refused.value.read())["error"] == "invalid_client"
+
+
+def test_the_key_set_has_public_keys_only(development: Development) -> None:
+    status, _, body = fetch(f"{development.base_url}/.well-known/jwks.json")
+    assert status == 200
+    (key,) = json.loads(body)["keys"]
+    assert set(key) == {"kty", "use", "alg", "kid", "n", "e"}
+
+
+def test_the_api_page_comes_with_everything_that_it_names(development: Development) -> None:
+    status, headers, page = fetch(f"{development.base_url}/docs")
+    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+    named = set(re.findall(r'(?:src|href)="([^"#]+)"', page.decode()))
+    assert any(name.endswith(".js") for name in named), named
+    for name in named:
+        assert name.startswith("/"), f"{name} is not on this server"
+        status, headers, body = fetch(development.base_url + name)
+        assert status == 200 and body
+    status, _, document = fetch(f"{development.base_url}/v1/openapi.json")
+    assert json.loads(document)["openapi"].startswith("3.")
+
+
+def test_a_token_command_prints_a_token_that_works_and_nothing_else(
+    development: Development,
+) -> None:
+    tenant_id = development.printed("Demo tenant")
+    scope = "hpts:disbursements:write hpts:balances:read"
+    made = development.run("token", "--tenant", tenant_id, "--scope", scope)
+    assert (made.returncode, made.stderr) == (0, "")
+    assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+\n", made.stdout)
+    open_loans(development.port, made.stdout.strip(), 1)
+
+
+def test_tenants_are_added_listed_suspended_and_resumed(development: Development) -> None:
+    added = development.run("tenant", "add", "--name", "A lender, Ltd.")
+    assert re.fullmatch(r"[0-9a-f-]{36}\n", added.stdout), added
+    tenant_id = added.stdout.strip()
+    scope = "hpts:disbursements:write"
+    token = development.run("token", "--tenant", tenant_id, "--scope", scope).stdout.strip()
+    open_loans(development.port, token, 1)
+    client = Client(development.port, token)
+    for action, listed, expected in (("suspend", "suspended", 403), ("resume", "active", 201)):
+        changed = development.run("tenant", action, "--tenant", tenant_id)
+        assert changed.returncode == 0, changed
+        (line,) = [
+            line
+            for line in development.run("tenant", "list").stdout.splitlines()
+            if line.startswith(tenant_id)
+        ]
+        assert listed in line.split() and line.endswith("A lender, Ltd.")
+        loan = Loan(str(uuid.uuid4()), str(uuid.uuid4()))
+        body = loan_body(loan, 5) | {"method": "wire"}
+        reply = client.post("/v1/disbursements", f"after:{action}:{loan.loan_id}", body)
+        assert reply.status == expected, reply
+    client.close()
+
+
+def test_the_books_of_the_running_database_verify(development: Development) -> None:
+    open_loans(development.port, development.token, 2)
+    verified = development.run("verify")
+    assert verified.returncode == 0, verified
+    assert "sound: all" in verified.stdout and "FAILED" not in verified.stdout
+    assert development.printed("Demo tenant") in verified.stdout
+
+
+def test_migrating_the_running_database_again_changes_nothing(development: Development) -> None:
+    migrated = development.run("migrate")
+    assert (migrated.returncode, migrated.stdout) == (0, "The schema is up to date.\n"), migrated
+
+
+def test_the_demo_runs_against_it_and_agrees(development: Development) -> None:
+    ran = development.run("demo", "--loans", "6", "--months", "1", "--seed", "3")
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
+    for part in ("Trial balance USD", "Reconciliation as of", "ledger integrity", "postings/s"):
+        assert part in ran.stdout, ran.stdout
+    assert "DISAGREEMENT" not in ran.stdout
+
+
+def test_the_demo_says_where_it_looked_for_a_server(development: Development) -> None:
+    ran = development.run("demo", "--loans", "1", "--months", "1", "--url", "http://127.0.0.1:9")
+    check_message(ran, 1, "127.0.0.1:9")
+
+
+def test_a_second_one_on_the_same_state_says_that_one_runs(development: Development) -> None:
+    second = development.run("dev", HPTS_PORT=str(quiet_port()))
+    check_message(second, 1, "already running", str(development.process.pid), "HPTS_STATE_DIR")
+
+
+def test_a_taken_port_is_named_with_the_way_out(empty: dict[str, str], tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for command in ("dev", "serve"):
+            serving = {
+                "HPTS_PORT": port,
+                "HPTS_DATABASE_URL": "host=/nowhere",
+                "HPTS_ISSUER": "x",
+                "HPTS_JWKS_URL": "file:///nowhere",
+            }
+            environment = empty | (serving if command == "serve" else {"HPTS_PORT": port})
+            ran = run_hpts(command, environment=environment, folder=tmp_path)
+            if command == "dev":
+                check_message(ran, 1, f"127.0.0.1:{port}", "HPTS_PORT")
+            else:
+                check_message(ran, 1)
+        assert not (tmp_path / "state" / "postgres").exists()
+
+
+@pytest.mark.parametrize(
+    "command", [["migrate"], ["tenant", "list"], ["verify"], ["tenant", "add", "--name", "x"]]
+)
+def test_without_a_database_a_command_says_how_to_get_one(
+    command: list[str], empty: dict[str, str], tmp_path: Path
+) -> None:
+    ran = run_hpts(*command, environment=empty, folder=tmp_path)
+    check_message(ran, 1, "HPTS_DATABASE_URL", "hpts dev", str(tmp_path / "state"))
+
+
+def test_a_database_that_does_not_answer_is_said_so(empty: dict[str, str], tmp_path: Path) -> None:
+    url = {"HPTS_DATABASE_URL": f"host={tmp_path} user=somebody password=sekret"}
+    ran = run_hpts("tenant", "list", environment=empty | url, folder=tmp_path)
+    check_message(ran, 1, "hpts tenant: the database said:", str(tmp_path))
+    assert "sekret" not in ran.stdout + ran.stderr
+
+
+def test_serving_says_everything_that_is_missing(empty: dict[str, str], tmp_path: Path) -> None:
+    ran = run_hpts("serve", environment=empty, folder=tmp_path)
+    check_message(ran, 1, "HPTS_DATABASE_URL", "HPTS_ISSUER", "HPTS_JWKS_URL", "hpts dev")
+
+
+def test_serving_on_an_empty_database_says_to_migrate(
+    new_database: Callable[[], str], empty: dict[str, str], tmp_path: Path
+) -> None:
+    serving = {
+        "HPTS_DATABASE_URL": new_database(),
+        "HPTS_ISSUER": "x",
+        "HPTS_JWKS_URL": "file:///nowhere",
+    }
+    ran = run_hpts("serve", environment=empty | serving, folder=tmp_path)
+    check_message(ran, 1, "hpts migrate")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meaning"),
+    [
+        ("HPTS_PROT", "3000", "not a setting"),
+        ("HPTS_PORT", "70000", "from 1 to 65535"),
+        ("HPTS_PORT", "-1", "whole number"),
+        ("HPTS_WORKERS", "0", "from 1"),
+        ("HPTS_JWT_ALGORITHMS", "HS256", "asymmetric"),
+        ("HPTS_JWT_ALGORITHMS", "none", "asymmetric"),
+        ("HPTS_LOG_LEVEL", "loud", "debug, info, warning, error"),
+        ("HPTS_MAX_BODY_BYTES", "99999999", "2097152"),
+        ("HPTS_SERVER_TIMING", "yes", "true or false"),
+        ("HPTS_JWKS_URL", "issuer.example.com", "https"),
+        ("HPTS_GIT_SHA", "HEAD", "hexadecimal"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_stops_every_command(
+    empty: dict[str, str], tmp_path: Path, name: str, value: str, meaning: str
+) -> None:
+    ran = run_hpts("config", environment=empty | {name: value}, folder=tmp_path)
+    check_message(ran, 1, name, meaning)
+
+
+def test_all_bad_settings_are_named_at_once(empty: dict[str, str], tmp_path: Path) -> None:
+    bad = {"HPTS_PORT": "x", "HPTS_WORKERS": "x", "HPTS_NONSENSE": "x"}
+    ran = run_hpts("dev", environment=empty | bad, folder=tmp_path)
+    check_message(ran, 1, *bad)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://hpts:sekret@db.example.com/hpts",
+        "postgresql://hpts:sek%40ret@db.example.com/hpts",
+        "postgresql://db.example.com/hpts?user=hpts&password=sekret",
+        "host=db.example.com password=sekret dbname=hpts",
+        "host=db.example.com password = sekret dbname=hpts",
+        r"host=db.example.com password='sek ret\'sekret' dbname=hpts",
+        "host=db.example.com sslpassword=sekret dbname=hpts",
+        "postgresql://hpts:sek@ret@db.example.com/hpts",
+    ],
+)
+def test_the_shown_configuration_masks_the_database_password(
+    empty: dict[str, str], tmp_path: Path, url: str
+) -> None:
+    ran = run_hpts("config", environment=empty | {"HPTS_DATABASE_URL": url}, folder=tmp_path)
+    assert ran.returncode == 0
+    (line,) = [line for line in ran.stdout.splitlines() if line.startswith("HPTS_DATABASE_URL")]
+    assert "sek" not in line and "ret@" not in line and "***" in line, line
+    assert "db.example.com" in line
+
+
+def test_the_shown_configuration_masks_a_password_in_the_key_sets_url(
+    empty: dict[str, str], tmp_path: Path
+) -> None:
+    url = "https://hpts:sekret@issuer.example.com/jwks.json"
+    ran = run_hpts("config", environment=empty | {"HPTS_JWKS_URL": url}, folder=tmp_path)
+    assert ran.returncode == 0
+    assert "sekret" not in ran.stdout and "issuer.example.com/jwks.json" in ran.stdout
+
+
+def test_the_shown_configuration_lists_every_setting(empty: dict[str, str], tmp_path: Path) -> None:
+    ran = run_hpts("config", environment=empty | {"HPTS_WORKERS": "7"}, folder=tmp_path)
+    names = [line.partition("=")[0] for line in ran.stdout.splitlines()]
+    assert len(names) == len(set(names)) and all(name.startswith("HPTS_") for name in names)
+    assert "HPTS_WORKERS=7 " in ran.stdout
+
+
+def test_an_unknown_tenant_is_said_so(development: Development) -> None:
+    suspended = development.run("tenant", "suspend", "--tenant", UNKNOWN_TENANT)
+    check_message(suspended, 1, UNKNOWN_TENANT, "hpts tenant list")
+    verified = development.run("verify", "--tenant", UNKNOWN_TENANT)
+    check_message(verified, 2, UNKNOWN_TENANT, "hpts tenant list")
+    check_message(development.run("verify", "--tenant", "x"), 2, "--tenant", "UUID")
+
+
+def test_an_unknown_scope_is_said_so(empty: dict[str, str], tmp_path: Path) -> None:
+    asked = ("token", "--tenant", UNKNOWN_TENANT, "--scope", "hpts:everything")
+    ran = run_hpts(*asked, environment=empty, folder=tmp_path)
+    check_message(ran, 1, "hpts:everything", "hpts:payments:write")
+    assert ran.stdout == ""
+
+
+@pytest.mark.parametrize("command", [["dev"], ["token", "--tenant", UNKNOWN_TENANT, "--scope"]])
+def test_a_state_directory_that_cannot_be_used_is_said_so(
+    empty: dict[str, str], tmp_path: Path, command: list[str]
+) -> None:
+    (tmp_path / "state").write_text("not a folder")
+    arguments = [*command, "hpts:ledger:read"] if len(command) > 1 else command
+    ran = run_hpts(*arguments, environment=empty, folder=tmp_path)
+    check_message(ran, 1, str(tmp_path / "state"))
+
+
+def test_the_second_start_is_fast_and_keeps_the_books(tmp_path: Path) -> None:
+    port, seconds = quiet_port(), []
+    with developing(tmp_path, port) as first:
+        first_token, first_tenant = first.token, first.printed("Demo tenant")
+        post_something(first)
+        kept = entries_of(first)
+    assert len(kept) == 3
+    for _ in range(2):  # once more where the machine was busy
+        with developing(tmp_path, port) as second:
+            seconds.append(second.ready_seconds)
+            assert second.printed("Demo tenant") == first_tenant
+            assert entries_of(second) == kept
+            client = Client(port, first_token)
+            loan_id = next(iter(kept))[0]
+            assert client.get(f"/v1/loans/{loan_id}/balance").status == 200
+            client.close()
+        if seconds[-1] < SECOND_START_SECONDS_MAX:
+            break
+    print(f"first start {first.ready_seconds:.2f} s, then {seconds}")
+    assert min(seconds) < SECOND_START_SECONDS_MAX
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_all_of_it(tmp_path: Path, number: int) -> None:
+    with developing(tmp_path, quiet_port()) as development:
+        processes = development.processes()
+        assert any("postgres" in process.command for process in processes)
+        assert development.stop(number) == 0, development.log[-2000:]
+        wait_until_gone(processes, ALL_STOPPED_SECONDS_MAX)
+        assert not answers(f"{development.base_url}/v1/health/live")
+        assert "Traceback" not in development.log
+        signal_group_is_empty(development)
+
+
+def signal_group_is_empty(development: Development) -> None:
+    with pytest.raises(ProcessLookupError):
+        signal_group(development.process, 0)
+
+
+def test_ctrl_c_in_its_terminal_stops_all_of_it(tmp_path: Path) -> None:
+    with developing(tmp_path, quiet_port()) as development:
+        processes = development.processes()
+        signal_group(development.process, signal.SIGINT)
+        assert development.process.wait(15) == 0, development.log[-2000:]
+        wait_until_gone(processes, ALL_STOPPED_SECONDS_MAX)
+        assert "Traceback" not in development.log
+
+
+def test_what_was_killed_leaves_nothing_in_the_way_of_the_next_start(tmp_path: Path) -> None:
+    port = quiet_port()
+    with developing(tmp_path, port) as killed:
+        post_something(killed)
+        kept = entries_of(killed)
+        left = killed.kill()
+        assert any("postgres" in process.command for process in left)
+        with developing(tmp_path, port) as second:
+            wait_until_gone(left, 0)
+            assert entries_of(second) == kept
+            post_something(second)
+            assert len(entries_of(second)) == 6
+            assert second.run("verify").returncode == 0
+            own = second.processes()
+    wait_until_gone(own, ALL_STOPPED_SECONDS_MAX)
+    assert not descendants(killed.process.pid)
+
+
+def test_it_serves_on_an_ipv6_address(tmp_path: Path) -> None:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+    port = quiet_port()
+    with developing(tmp_path, port, environment={"HPTS_HOST": "::1"}) as development:
+        assert development.printed("Base URL") == f"http://[::1]:{port}/v1"
+        status, _, _ = fetch(f"{development.printed('Base URL')}/health/ready")
+        assert status == 200
+
+
+def test_a_payment_posted_by_hand_is_in_the_journal(development: Development) -> None:
+    (loan,) = open_loans(development.port, development.token, 1)
+    client = Client(development.port, development.token)
+    paid = client.post("/v1/payments", f"hand:{loan.loan_id}", payment_body(loan, 11))
+    assert paid.status == 201
+    entry = client.get(paid.headers["location"])
+    assert (entry.status, json.loads(entry.body)["event_type"]) == (200, "payment_received")
+    client.close()
