@@ -6,6 +6,7 @@ once and hands its address to the workers.
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -47,22 +48,39 @@ class PostgresPlugin:
 
     def pytest_configure_node(self, node: Any) -> None:
         node.workerinput["postgres_url"] = self.url
+        node.workerinput["seed"] = node.config.getoption(HYPOTHESIS_SEED)
 
     def pytest_unconfigure(self) -> None:
         self._postgres.stop()
         self._folder.cleanup()
 
 
+POSTGRES_URL = pytest.StashKey[str]()
+HYPOTHESIS_SEED = "--hypothesis-seed"
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput") and not config.option.collectonly:
+    if hasattr(config, "workerinput"):
+        config.stash[POSTGRES_URL] = config.workerinput["postgres_url"]
+        config.option.hypothesis_seed = config.workerinput["seed"]
+        return
+    if config.getoption(HYPOTHESIS_SEED) is None:
+        config.option.hypothesis_seed = str(secrets.randbelow(10**9))
+    if not config.option.collectonly:
         plugin = PostgresPlugin()
         config.pluginmanager.register(plugin, "hpts-postgres")
         config.stash[POSTGRES_URL] = plugin.url
-    elif hasattr(config, "workerinput"):
-        config.stash[POSTGRES_URL] = config.workerinput["postgres_url"]
 
 
-POSTGRES_URL = pytest.StashKey[str]()
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"seed: {HYPOTHESIS_SEED}={config.getoption(HYPOTHESIS_SEED)}"
+
+
+@pytest.fixture(scope="session")
+def seed(request: pytest.FixtureRequest) -> int:
+    """The run's seed, printed in the header, for tests that draw numbers of their own."""
+    return int(request.config.getoption(HYPOTHESIS_SEED))
 
 
 @pytest.fixture(scope="session")
