@@ -1,4 +1,5 @@
 """Settings: every variable, all that is wrong at once, nothing secret shown."""
+# ruff: noqa: RUF001  (digits that are not ASCII are among what must be refused)
 
 from pathlib import Path
 from typing import Any

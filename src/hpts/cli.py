@@ -5,9 +5,11 @@ Exit status 0 for success, 1 for a failure or a finding, 2 for arguments that ca
 
 import argparse
 import datetime
+import socket
 import sys
 import uuid
 from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
 
 import psycopg
 
@@ -17,6 +19,8 @@ from hpts.embedded import EmbeddedError
 from hpts.store.migrate import MigrationError
 
 Command = Callable[[argparse.Namespace, Settings], int]
+
+REACH_SECONDS_MAX = 5
 
 
 class CommandError(Exception):
@@ -33,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"hpts {chosen.command}: {error}", file=sys.stderr)
     except psycopg.Error as error:
         print(f"hpts {chosen.command}: the database said: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"hpts {chosen.command}: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return 130
@@ -198,11 +204,13 @@ def _demo(chosen: argparse.Namespace, settings: Settings) -> int:
     from hpts.http.issuer import ALL_SCOPES  # noqa: PLC0415
     from hpts.store.tenants import add_tenant  # noqa: PLC0415
 
+    base_url = chosen.url or settings.base_url
+    _check_reachable(base_url)
     name = f"demo of {chosen.loans} loans, {chosen.months} months, seed {chosen.seed}"
     tenant_id = str(add_tenant(_database(settings), name))
     return run_demo(
         DemoOptions(
-            base_url=chosen.url or f"http://{settings.host}:{settings.port}",
+            base_url=base_url,
             token=lambda: _issue(settings, tenant_id, " ".join(ALL_SCOPES), "demo", 3600),
             loans=chosen.loans,
             months=chosen.months,
@@ -212,6 +220,16 @@ def _demo(chosen: argparse.Namespace, settings: Settings) -> int:
         ),
         sys.stdout,
     )
+
+
+def _check_reachable(base_url: str) -> None:
+    """Before a tenant is added in vain; once it runs, the demo waits for a server that restarts."""
+    try:
+        url = urlsplit(base_url)
+        port = url.port or (443 if url.scheme == "https" else 80)
+        socket.create_connection((url.hostname or "", port), REACH_SECONDS_MAX).close()
+    except (OSError, ValueError) as error:
+        raise CommandError(f"no server at {base_url} ({error}); start `hpts dev` first") from error
 
 
 if __name__ == "__main__":

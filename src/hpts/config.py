@@ -41,6 +41,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server_timing: bool = False
     dev_issuer_dir: Path | None = None
 
+    @property
+    def base_url(self) -> str:
+        """Where the server answers, as a URL without a path."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
 
 class _Variable(NamedTuple):
     field: str
@@ -97,7 +103,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
 
 def _mask_password(url: str) -> str:
     if "://" in url.partition("=")[0]:
-        masked = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
+        masked = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
         return re.sub(r"(password=)[^&]*", r"\1***", masked)
     return re.sub(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|(?:[^\s\\]|\\.)+)", r"\1***", url)
 
@@ -179,7 +185,7 @@ VARIABLES: dict[str, _Variable] = {
     "HPTS_ISSUER": _Variable("issuer", _text, "`iss` that tokens must carry"),
     "HPTS_AUDIENCE": _Variable("audience", _text, "`aud` that tokens must carry"),
     "HPTS_JWKS_URL": _Variable(
-        "jwks_url", _url("http", "https", "file"), "the issuer's JSON Web Key Set"
+        "jwks_url", _url("http", "https", "file"), "the issuer's JSON Web Key Set", True
     ),
     "HPTS_JWT_ALGORITHMS": _Variable(
         "jwt_algorithms", _algorithms, "signature algorithms accepted, comma-separated"

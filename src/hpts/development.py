@@ -91,7 +91,7 @@ def _announce(
     settings: Settings, issuer: DevelopmentIssuer, tenant_id: str, token: str, out: TextIO
 ) -> None:
     """Print how to use the server as soon as it is ready."""
-    base_url = f"http://{settings.host}:{settings.port}"
+    base_url = settings.base_url
     deadline = time.monotonic() + READY_SECONDS_MAX
     while not _is_ready(base_url):
         if time.monotonic() > deadline:

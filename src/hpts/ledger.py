@@ -180,7 +180,9 @@ async def _run_batch(
 ) -> Sequence[Posting]:
     try:
         return await _open_decide_write(wire, tenant_id, chart, postings)
-    except StatementFailed as error:
+    except ConnectionLost:
+        raise
+    except Exception as error:  # PostgreSQL refused a statement, or a rule broke an invariant
         await roll_back(wire)
         if len(postings) == 1:
             return _after_failure(postings[0], error)
@@ -191,8 +193,10 @@ async def _run_batch(
     return retry
 
 
-def _after_failure(posting: Posting, error: StatementFailed) -> Sequence[Posting]:
-    if error.sqlstate == OUT_OF_RANGE:
+def _after_failure(posting: Posting, error: Exception) -> Sequence[Posting]:
+    if not isinstance(error, StatementFailed):
+        posting.fail(error)
+    elif error.sqlstate == OUT_OF_RANGE:
         posting.answer(Refusal(Rejection.AMOUNT_OVERFLOW))
     elif error.sqlstate in TRY_AGAIN and time.monotonic() < posting.deadline:
         return [posting]
@@ -352,6 +356,4 @@ class _Decided:
         if isinstance(command, Accrual):
             accrued = self._opened.accrued_loans
             return write_accrual(self.batch, self._chart, command, self._today, accrued)
-        return write_reversal(
-            self.batch, self._chart, command, self._opened.original, self._today
-        )
+        return write_reversal(self.batch, self._chart, command, self._opened.original, self._today)

@@ -46,7 +46,8 @@ def run_server(settings: Settings) -> None:
     check_serving(settings)
     check_port(settings.host, settings.port)
     os.environ.update(environment_of(settings))
-    Server(
+    os.register_at_fork(after_in_child=_forget_signal_handlers)
+    server = Server(
         "hpts.server:build_application",
         factory=True,
         address=settings.host,
@@ -64,7 +65,13 @@ def run_server(settings: Settings) -> None:
         respawn_failed_workers=True,
         respawn_interval=0.5,
         workers_kill_timeout=WORKER_STOP_SECONDS_MAX,
-    ).serve()
+    )
+    try:
+        server.serve()
+    except SystemExit:
+        # Ctrl-C reaches the workers too; one that ends before the server is no failure then.
+        if not server.interrupt_signal:
+            raise
 
 
 def check_serving(settings: Settings) -> None:
@@ -158,6 +165,14 @@ def _handlers(settings: Settings, ledger: Ledger, database_url: str) -> dict[str
         "getDocsPage": docs.get_docs_page,
         "getDocsAsset": docs.get_docs_asset,
     }
+
+
+def _forget_signal_handlers() -> None:
+    """A worker inherits handlers that only tell the server. Until it has its own, SIGTERM must end
+    it, or the stop would be lost and the server would wait for it in vain; of Ctrl-C the server
+    hears as well and sends SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _die_with_parent() -> None:

@@ -37,7 +37,9 @@ def accrual(*interests: tuple[int, int], day: int = TODAY, principal: int = 1_00
     """An accrual of (loan number, interest)."""
     return Accrual(
         effective_day=day,
-        loans=tuple(AccruedLoan(loan_id(loan), principal, interest) for loan, interest in interests),
+        loans=tuple(
+            AccruedLoan(loan_id(loan), principal, interest) for loan, interest in interests
+        ),
         details=b'{"day_count_convention":"ACT_365"}',
     )
 

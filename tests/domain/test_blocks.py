@@ -22,9 +22,7 @@ def tree_hash(leaves: list[bytes]) -> bytes:
     split = 1
     while split * 2 < len(leaves):
         split *= 2
-    return hashlib.sha256(
-        b"\x01" + tree_hash(leaves[:split]) + tree_hash(leaves[split:])
-    ).digest()
+    return hashlib.sha256(b"\x01" + tree_hash(leaves[:split]) + tree_hash(leaves[split:])).digest()
 
 
 @given(st.lists(hashes, min_size=1, max_size=70))
@@ -71,7 +69,13 @@ def test_the_block_hash_is_the_one_that_the_database_computes(postgres_url: str)
             previous, root, first = bytes([byte] * 32), bytes([byte ^ 1] * 32), bytes([byte] * 16)
             row = connection.execute(
                 f"SELECT {formula} FROM {head}".encode(),
-                {"previous": previous, "number": number, "p2": first.hex(), "p3": count, "p4": root},
+                {
+                    "previous": previous,
+                    "number": number,
+                    "p2": first.hex(),
+                    "p3": count,
+                    "p4": root,
+                },
             ).fetchone()
             assert row == (
                 block_hash(

@@ -166,9 +166,7 @@ def test_the_bounds_themselves_are_allowed() -> None:
 
 def test_a_total_that_passes_int64_is_refused_by_the_kernel() -> None:
     batch = new_batch(loan_row(1))
-    posted(
-        batch, write_payment(batch, CHART, payment(amount_minor=AMOUNT_MINOR_MAX), TODAY)
-    )
+    posted(batch, write_payment(batch, CHART, payment(amount_minor=AMOUNT_MINOR_MAX), TODAY))
     written = write_payment(batch, CHART, payment(amount_minor=1), TODAY)
     assert isinstance(written, EntryFacts)
     assert end(batch, written) == AMOUNT_OVERFLOW

@@ -173,7 +173,5 @@ def test_a_negative_balance_is_answered_before_metadata_that_is_too_large(princi
     )
     rejection, _ = refused(batch, reverse(batch, entry, metadata_bytes=TOO_LARGE))
     is_enough = principal == 100
-    assert rejection == (
-        Rejection.METADATA_TOO_LARGE if is_enough else Rejection.NEGATIVE_BALANCE
-    )
+    assert rejection == (Rejection.METADATA_TOO_LARGE if is_enough else Rejection.NEGATIVE_BALANCE)
     assert batch.loan_components(0) == (principal, 7, 0)

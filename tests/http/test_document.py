@@ -133,9 +133,10 @@ def test_layers_are_those_that_are_read_and_shown() -> None:
     layers = SCHEMAS["EntryLayer"]["enum"]
     assert list(balances.LAYERS) == list(journal.LAYERS.values()) == layers
     assert SCHEMAS["EntryLayer"]["default"] == "SETTLED"
-    assert list(journal.DIRECTIONS.values()) == SCHEMAS["JournalLine"]["properties"]["direction"][
-        "enum"
-    ]
+    assert (
+        list(journal.DIRECTIONS.values())
+        == SCHEMAS["JournalLine"]["properties"]["direction"]["enum"]
+    )
 
 
 def test_metadata_has_the_bound_that_is_kept() -> None:

@@ -3,12 +3,15 @@
 The table is the ledger rules', section 6.
 """
 
+import ast
 import json
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import hpts
 from hpts.domain.rejections import FieldError, Rejection
 from hpts.http.problems import KINDS, ProblemRaised, render_problem
 
@@ -47,6 +50,19 @@ def test_every_code_of_the_rules_has_its_status() -> None:
 def test_the_only_other_code_is_the_one_nobody_expects() -> None:
     assert KINDS.keys() - STATUS_OF.keys() == {"internal_error"}
     assert KINDS["internal_error"].status == 500
+
+
+def test_no_code_is_raised_that_is_not_in_the_table() -> None:
+    found = {
+        node.args[0].value
+        for path in Path(hpts.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", "") in ("ProblemRaised", "Unavailable")
+        and isinstance(node.args[0], ast.Constant)
+    }
+    assert len(found) > 5
+    assert found <= KINDS.keys()
 
 
 def test_titles_tell_codes_apart() -> None:

@@ -45,6 +45,7 @@ class CuttingProxy:
         self.plan = plan
         self.pipelines: list[Pipeline] = []
         self.cut_count = 0
+        self.was_cut = asyncio.Event()
         self._direct = database_url
         parts = conninfo_to_dict(database_url)
         self._socket = Path(str(parts["host"])) / f".s.PGSQL.{parts.get('port') or 5432}"
@@ -161,6 +162,7 @@ class _Relay:
         if cut is Cut.NEVER:
             return False
         await self._cut(cut)
+        self._proxy.was_cut.set()
         return True
 
     async def _cut(self, cut: Cut) -> None:

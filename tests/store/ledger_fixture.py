@@ -129,6 +129,21 @@ async def open_ledger(database_url: str) -> AsyncIterator[Ledger]:
         await ledger.close()
 
 
+async def until_blocked(holder: psycopg.Connection[Any]) -> int:
+    """The process id of a backend that waits for a lock of `holder`, as soon as there is one."""
+    url = f"{holder.info.dsn} dbname={holder.info.dbname}"
+    with psycopg.connect(url, autocommit=True) as watcher:  # in a transaction it sees one moment
+        for _ in range(5_000):
+            row = watcher.execute(
+                "SELECT pid FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))",
+                (holder.info.backend_pid,),
+            ).fetchone()
+            if row:
+                return int(row[0])
+            await asyncio.sleep(0.002)
+    raise AssertionError("nobody came to wait for the lock")
+
+
 def render_identifier(receipt: Receipt) -> bytes:
     return b'{"journal_entry_id":"' + receipt.journal_entry_id.hex().encode() + b'"}'
 

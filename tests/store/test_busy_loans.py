@@ -41,8 +41,10 @@ def post(ledger: Ledger, books: Books, command: Command) -> "asyncio.Task[Outcom
 
 
 def hold(connection: psycopg.Connection[Any], books: Books, *loan_ids: uuid.UUID) -> None:
+    """Lock the loans as a batch of payments does: it never waits."""
     connection.execute(
-        "SELECT FROM loans WHERE tenant_id = %s AND loan_id = ANY (%s) FOR NO KEY UPDATE",
+        "SELECT FROM loans WHERE tenant_id = %s AND loan_id = ANY (%s)"
+        " FOR NO KEY UPDATE SKIP LOCKED",
         (books.tenant_id, list(loan_ids)),
     )
 
@@ -125,6 +127,35 @@ def test_a_loan_busy_for_too_long_is_overloaded(
     play(scenario())
 
 
+def test_an_accrual_gets_through_though_one_of_its_loans_is_busy_at_any_moment(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten thousand loans under load are never all free at once, so an accrual waits for each."""
+    books = Books(database_url)
+    loan_ids = open_loans(books, 2)
+    monkeypatch.setattr(limits, "QUEUE_WAIT_MS_MAX", 1_500)
+
+    async def scenario() -> None:
+        async with open_ledger(database_url) as ledger:
+            with (
+                psycopg.connect(database_url) as first,
+                psycopg.connect(database_url) as second,
+            ):
+                hold(first, books, loan_ids[0])
+                accrued = post(ledger, books, accrual(dict.fromkeys(loan_ids, 3)))
+                free, held, turn = second, first, 1
+                while not accrued.done():
+                    hold(free, books, loan_ids[turn])
+                    await asyncio.sleep(0.03)
+                    held.rollback()
+                    free, held, turn = held, free, 1 - turn
+                    await asyncio.sleep(0.01)
+            outcome = await accrued
+            assert isinstance(outcome, Posted), outcome
+
+    play(scenario())
+
+
 def test_accruals_of_many_loans_get_through_beside_payments_of_the_same_loans(
     own_database_url: str,
 ) -> None:
@@ -189,10 +220,7 @@ def test_accruals_and_reversals_of_the_same_loans_at_the_same_time_all_get_throu
     async def scenario() -> None:
         async with open_ledger(own_database_url) as one, open_ledger(own_database_url) as two:
             outcomes = await asyncio.gather(
-                *(
-                    post((one, two)[at % 2], books, command)
-                    for at, command in enumerate(commands)
-                )
+                *(post((one, two)[at % 2], books, command) for at, command in enumerate(commands))
             )
         for outcome in outcomes:
             assert isinstance(outcome, Posted), outcome

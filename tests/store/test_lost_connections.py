@@ -20,7 +20,16 @@ from hpts.store.reconcile import reconcile
 from hpts.store.verify import verify_tenant
 
 from .cutting_proxy import Cut, CuttingProxy, Pipeline, Plan
-from .ledger_fixture import Books, accrual, disbursement, open_ledger, payment, posting_of, reversal
+from .ledger_fixture import (
+    Books,
+    accrual,
+    disbursement,
+    open_ledger,
+    payment,
+    posting_of,
+    reversal,
+    until_blocked,
+)
 
 EVERY_CUT = [cut for cut in Cut if cut is not Cut.NEVER]
 SEEDS = (1, 2, 3)
@@ -234,14 +243,14 @@ def test_a_commit_of_unknown_outcome_waits_for_the_database_until_the_deadline(
     books, loan_id = Books(database_url), uuid.uuid4()
 
     async def scenario() -> None:
-        proxy = CuttingProxy(database_url, once(lambda pipeline: pipeline.commits, Cut.NEVER))
+        proxy = CuttingProxy(
+            database_url, once(lambda pipeline: pipeline.commits, Cut.AFTER_ANSWER)
+        )
         await proxy.start()
-        proxy.plan = once(lambda pipeline: pipeline.commits, Cut.AFTER_ANSWER)
         async with open_ledger(proxy.database_url) as ledger:
             posting = posting_of(disbursement(loan_id, 10))
             waiting = asyncio.create_task(ledger.post(books.tenant_id.bytes, posting))
-            while not proxy.cut_count:
-                await asyncio.sleep(0.001)
+            await proxy.was_cut.wait()
             await proxy.stop()
             again = posting_of(payment(loan_id, 1))
             assert await ledger.post(books.tenant_id.bytes, again) == Unavailable(
@@ -276,13 +285,8 @@ def test_a_backend_terminated_amid_a_batch_is_replaced(database_url: str) -> Non
                 waiting = asyncio.create_task(
                     post_all(ledger, books, payment(loan_id, 1), payment(loan_id, 2))
                 )
-                terminated = 0
-                while not terminated:
-                    await asyncio.sleep(0.002)
-                    terminated = holder.execute(
-                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                        " WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
-                    ).rowcount
+                pid = await until_blocked(holder)
+                holder.execute("SELECT pg_terminate_backend(%s)", (pid,))
             outcomes = await waiting
         assert_posted_once(books, outcomes, entries_before=1)
         assert owed(books, loan_id) == (997, 0, 0)

@@ -25,7 +25,16 @@ from hpts.store.verify import verify_tenant
 from tests.conftest import Server
 
 from .payers import Client, Loan, open_loans, payment_body, read_payments
-from .processes import answers, descendants, quiet_port, serving, wait_until_gone
+from .processes import (
+    answers,
+    descendants,
+    quiet_port,
+    serving,
+    serving_unready,
+    wait_until,
+    wait_until_gone,
+    workers_of,
+)
 
 CONNECTIONS = 32
 REQUEST_SECONDS_MAX = 30
@@ -223,6 +232,19 @@ def test_postings_held_up_in_the_database_are_answered_before_the_process_ends(
     early = [answer for answer in load.answers if answer.sent_at < stopped_at]
     assert [answer.status for answer in early] == [201] * CONNECTIONS
     check_journal(live, tenant_id, load.answers)
+
+
+@pytest.mark.parametrize("delay_ms", [0, 10, 25, 50, 100, 200])
+def test_a_stop_while_the_workers_start_is_not_lost(
+    database_url: str, issuer: DevelopmentIssuer, tmp_path: Path, delay_ms: int
+) -> None:
+    with serving_unready(database_url, issuer, tmp_path / "log", quiet_port()) as process:
+        wait_until(lambda: len(workers_of(process)) == 2, "the workers")
+        time.sleep(delay_ms / 1000)
+        processes = descendants(process.pid)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(STOP_UNDER_LOAD_SECONDS_MAX) == 0
+        wait_until_gone(processes, 1)
 
 
 def test_idle_connections_do_not_keep_the_process(live: Server, token: str, seed: int) -> None:

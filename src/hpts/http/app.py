@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from hpts.domain.rejections import Rejection
 from hpts.http.auth import KeysUnavailable, TokenRefused, Verifier
 from hpts.http.messages import Disconnected, Receive, Request, Response, Scope, Send
-from hpts.http.problems import ProblemRaised, render_problem
+from hpts.http.problems import KINDS, ProblemRaised, render_problem
 from hpts.http.routes import Route, RouteTable
 from hpts.http.tracing import read_trace
 from hpts.store.pool import PoolBusy
@@ -145,7 +145,7 @@ class App:
 def _problem_of(error: Exception, trace_id: str) -> ProblemRaised:
     """The problem that an exception ends as; what nobody expected is logged."""
     match error:
-        case ProblemRaised():
+        case ProblemRaised() if error.code in KINDS:
             return error
         case TokenRefused():
             challenge = error.challenge

@@ -1,5 +1,6 @@
 -- store/append.py, second pipeline: loans that the batch opens. A loan that another worker opened
--- meanwhile fails here; the batch is then retried posting by posting.
+-- meanwhile fails here; the batch is then retried posting by posting. In order, because each waits for
+-- a worker that is opening the same loan: in any order two workers could wait for each other.
 INSERT INTO loans (
     tenant_id, last_activity_at, loan_id, borrower_id, currency, principal_minor, interest_minor,
     fees_minor, accrued_through
@@ -11,3 +12,4 @@ FROM unnest(
 ) AS loan (
     loan_id, borrower_id, currency, principal_minor, interest_minor, fees_minor, accrued_through
 )
+ORDER BY loan.loan_id

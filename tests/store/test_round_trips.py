@@ -1,0 +1,154 @@
+"""Statements and round trips of a batch are constants; its bytes grow with its postings alone."""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from hpts.posting import Command, Posted
+from hpts.store.statements import WRITER_STATEMENTS
+from hpts.store.wire import Rows, Step, Wire
+
+from .ledger_fixture import Books, accrual, disbursement, open_ledger, payment, posting_of, reversal
+
+Pipelines = list[Sequence[Step]]
+OPEN = ["begin_writing", "enter_tenant", "claim_keys", "find_replays"]
+TOTALS = ["add_account_totals", "add_account_month_totals", "add_account_day_totals"]
+END = [*TOTALS, "append_block", "check_account_totals", "commit"]
+INSERT = ["insert_entries", "insert_lines"]
+BULK_INSERT = [*INSERT, "insert_entry_loans"]
+OPEN_PAYMENTS = [*OPEN, "lock_loans", "read_tenant"]
+OPEN_ACCRUAL = [*OPEN, "limit_lock_waits", "await_loans", "find_accrued_loans", "read_tenant"]
+OPEN_REVERSAL = [
+    *OPEN,
+    "limit_lock_waits",
+    "lock_loans_of_entry",
+    "read_entry_to_reverse",
+    "read_lines_to_reverse",
+    "read_tenant",
+]
+
+
+@pytest.fixture
+def pipelines(monkeypatch: pytest.MonkeyPatch) -> Pipelines:
+    """What is sent by writers from here on: a pipeline is one Sync and so one round trip."""
+    sent: Pipelines = []
+    run = Wire.run
+
+    async def record(wire: Wire, steps: Sequence[Step]) -> list[Rows]:
+        if all(step.statement in WRITER_STATEMENTS and not step.text for step in steps):
+            sent.append(steps)
+        return await run(wire, steps)
+
+    monkeypatch.setattr(Wire, "run", record)
+    return sent
+
+
+def post(books: Books, commands: Sequence[Command]) -> None:
+    """Post the commands in one turn of the loop, under keys of one length."""
+
+    async def scenario() -> None:
+        async with open_ledger(books.database_url) as ledger:
+            outcomes = await asyncio.gather(
+                *(ledger.post(books.tenant_id.bytes, posting_of(command)) for command in commands)
+            )
+        assert all(isinstance(outcome, Posted) for outcome in outcomes), outcomes
+
+    asyncio.run(scenario())
+
+
+def statements(pipelines: Pipelines) -> list[list[str]]:
+    return [[step.statement for step in steps] for steps in pipelines]
+
+
+def bytes_sent(pipelines: Pipelines) -> int:
+    return sum(
+        len(parameter or b"")
+        for steps in pipelines
+        for step in steps
+        for parameter in step.parameters
+    )
+
+
+SIZES = (1, 16, 256)
+
+
+@pytest.mark.parametrize("kind", ["payment", "first disbursement", "later disbursement"])
+def test_a_batch_is_two_round_trips_of_the_same_statements_and_linear_bytes(
+    database_url: str, pipelines: Pipelines, kind: str
+) -> None:
+    sizes: dict[int, int] = {}
+    for count in SIZES:
+        books = Books(database_url)
+        loan_ids = [uuid.uuid4() for _ in range(count)]
+        command: Any = payment if kind == "payment" else disbursement
+        if kind != "first disbursement":
+            post(books, [disbursement(loan_id, 1_000) for loan_id in loan_ids])
+        pipelines.clear()
+        post(books, [command(loan_id, 10) for loan_id in loan_ids])
+        write = "insert_loans" if kind == "first disbursement" else "update_loans"
+        assert statements(pipelines) == [OPEN_PAYMENTS, [*INSERT, write, *END]]
+        sizes[count] = bytes_sent(pipelines)
+    one, few, many = (sizes[count] for count in SIZES)
+    assert (many - few) * 15 == (few - one) * 240, "every posting costs the same"
+    assert (few - one) / 15 < 1_500, "bytes a posting"
+
+
+def test_a_batch_that_opens_loans_and_pays_others_is_one_statement_more(
+    database_url: str, pipelines: Pipelines
+) -> None:
+    books, opened, new = Books(database_url), uuid.uuid4(), uuid.uuid4()
+    books.post(disbursement(opened, 10))
+    pipelines.clear()
+    post(books, [payment(opened, 5), disbursement(new, 10), payment(new, 10)])
+    write = [*INSERT, "insert_loans", "update_loans", *END]
+    assert statements(pipelines) == [OPEN_PAYMENTS, write]
+
+
+@pytest.mark.parametrize("count", [1, 16, 256])
+def test_an_accrual_and_its_reversal_are_two_round_trips_each(
+    database_url: str, pipelines: Pipelines, count: int
+) -> None:
+    books = Books(database_url)
+    loan_ids = [uuid.uuid4() for _ in range(count)]
+    books.post(*(disbursement(loan_id, 10) for loan_id in loan_ids))
+    pipelines.clear()
+    (accrued,) = books.post(accrual(dict.fromkeys(loan_ids, 3)))
+    write = [*BULK_INSERT, "update_loans", *END]
+    assert statements(pipelines) == [OPEN_ACCRUAL, write]
+    pipelines.clear()
+    books.post(reversal(accrued))
+    assert statements(pipelines) == [OPEN_REVERSAL, write]
+
+
+def test_the_reversal_of_an_entry_of_one_loan_needs_no_map(
+    database_url: str, pipelines: Pipelines
+) -> None:
+    books = Books(database_url)
+    (opened,) = books.post(disbursement(uuid.uuid4(), 10))
+    pipelines.clear()
+    books.post(reversal(opened))
+    assert statements(pipelines) == [OPEN_REVERSAL, [*INSERT, "update_loans", *END]]
+
+
+def test_a_batch_of_refused_postings_and_replays_writes_nothing(
+    database_url: str, pipelines: Pipelines
+) -> None:
+    books, loan_id = Books(database_url), uuid.uuid4()
+
+    async def scenario() -> None:
+        async with open_ledger(database_url) as ledger:
+            first = posting_of(disbursement(loan_id, 10), key="the-same-key")
+            again = posting_of(first.command, key="the-same-key", digest=first.request_digest)
+            tenant_id = books.tenant_id.bytes
+            await ledger.post(tenant_id, first)
+            pipelines.clear()
+            await asyncio.gather(
+                ledger.post(tenant_id, again),
+                ledger.post(tenant_id, posting_of(payment(uuid.uuid4(), 1))),
+            )
+
+    asyncio.run(scenario())
+    assert statements(pipelines) == [OPEN_PAYMENTS, ["roll_back"]]
