@@ -1,6 +1,5 @@
 """The fast decoders accept what the document accepts; what they refuse is listed field by field."""
 
-import json
 from typing import Any
 
 import jsonschema
@@ -8,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hpts.domain.limits import ERRORS_MAX
 from hpts.http.document import DATE, list_errors, load_document
 from hpts.http.problems import ProblemRaised
 from tests.http.bodies import BODIES, KINDS, METHODS, STRANGE, dump, spoilt
@@ -213,5 +213,7 @@ def test_every_method_of_the_document_is_accepted() -> None:
 
 
 def test_errors_are_bounded() -> None:
-    bad = json.dumps(ACCRUAL | {"loans": [{}] * 10_000}).encode()
-    assert len(list_errors("AccrualBatchRequest", bad)) == 100
+    every_field = dump(ACCRUAL | {"loans": [{}] * 10_000})
+    assert len(list_errors("AccrualBatchRequest", every_field)) == ERRORS_MAX
+    too_many = dump(dict.fromkeys(map(str, range(ERRORS_MAX + 1)), 1))
+    assert len(list_errors("AccrualBatchRequest", too_many)) == ERRORS_MAX

@@ -9,6 +9,12 @@ LOANS_PER_ACCRUAL_MAX = 10_000
 METADATA_BYTES_MAX = 4_096
 BODY_BYTES_MAX = 2 * 1024 * 1024
 ACTOR_LENGTH_MAX = 255
+BODY_SECONDS_MAX = 30
+"""How long a client may take to send its body: one that stalls would hold up a stop."""
+LARGE_BODY_BYTES = 64 * 1024
+"""A body from here on is decoded in a thread, so that payments go on meanwhile."""
+ERRORS_MAX = 3 * LOANS_PER_ACCRUAL_MAX
+"""Every field of the largest accrual batch may be listed; more errors than that are not."""
 
 QUEUE_POSTINGS_MAX = 4_096
 """Postings that one tenant may have waiting in one worker before the answer is `overloaded`."""

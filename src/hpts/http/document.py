@@ -14,9 +14,9 @@ import jsonschema
 import msgspec
 import yaml
 
+from hpts.domain.limits import ERRORS_MAX
 from hpts.domain.rejections import FieldError
 
-ERRORS_MAX = 100
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 

@@ -2,11 +2,13 @@
 read.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
 
+from hpts.domain.limits import BODY_SECONDS_MAX
 from hpts.http.auth import Principal
 from hpts.http.problems import ProblemRaised
 
@@ -15,6 +17,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 JSON = (b"content-type", b"application/json")
+CLOSE = (b"connection", b"close")
 NO_STORE = (b"cache-control", b"no-store")
 
 
@@ -69,6 +72,14 @@ class Request:
         declared = self.headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared[:20]) > bytes_max:
             raise too_large(bytes_max)
+        try:
+            async with asyncio.timeout(BODY_SECONDS_MAX):
+                return await self._receive_all(bytes_max)
+        except TimeoutError:
+            message = f"Send the whole body within {BODY_SECONDS_MAX} seconds."
+            raise ProblemRaised("bad_request", message, headers=(CLOSE,)) from None
+
+    async def _receive_all(self, bytes_max: int) -> bytes:
         chunks: list[bytes] = []
         size = 0
         while True:
@@ -94,7 +105,7 @@ def too_large(bytes_max: int) -> ProblemRaised:
     return ProblemRaised(
         "payload_too_large",
         f"Send a body of at most {bytes_max} bytes.",
-        headers=((b"connection", b"close"),),
+        headers=(CLOSE,),
     )
 
 

@@ -1,11 +1,13 @@
 """The four POST operations: header and body in, one posting, its outcome out. One way for all."""
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from hpts.domain.identifiers import format_identifier
+from hpts.domain.limits import LARGE_BODY_BYTES
 from hpts.domain.rejections import FieldError, Refusal
 from hpts.http.messages import JSON, NO_STORE, Request, Response
 from hpts.http.payloads import ACCRUAL_BATCH, DISBURSEMENT, PAYMENT, REVERSAL, Kind
@@ -31,7 +33,10 @@ async def post(
     check_media_type(request)
     body = await request.read_body(body_bytes_max)
     key = _idempotency_key(request)
-    command, digest = operation.kind.decode(body)
+    if len(body) < LARGE_BODY_BYTES:
+        command, digest = operation.kind.decode(body)
+    else:
+        command, digest = await asyncio.to_thread(operation.kind.decode, body)
     client = request.client()
     posting = Posting(
         command,
