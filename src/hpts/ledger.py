@@ -45,6 +45,9 @@ TRY_AGAIN = frozenset(("23505", "40001", "40P01", "55P03"))
 """Somebody else was first (unique, serialization, deadlock, lock): what is there now decides."""
 OUT_OF_RANGE = "22003"
 LOCK_TIMEOUT = "55P03"
+STATEMENT_TIMEOUT = "57014"
+HELD_UP = frozenset((LOCK_TIMEOUT, STATEMENT_TIMEOUT))
+READ_ONLY = "25006"
 
 
 class Ledger:
@@ -118,6 +121,9 @@ class Ledger:
 
     async def _post_batch(self, tenant_id: bytes, postings: Sequence[Posting]) -> Sequence[Posting]:
         """Answer every posting of a batch but those returned, which are to be tried again."""
+        postings = _still_waited_for(postings)
+        if not postings:
+            return ()
         try:
             chart = await self._chart(tenant_id)
             async with self._writers.lease() as wire:
@@ -157,6 +163,16 @@ def _travels_alone(command: Command) -> bool:
     return isinstance(command, Accrual | Reversal)
 
 
+def _still_waited_for(postings: Sequence[Posting]) -> Sequence[Posting]:
+    """Those to run now. One whose deadline has passed is answered, unless its COMMIT may have taken
+    effect: then it is run, to learn its outcome."""
+    now = time.monotonic()
+    for posting in postings:
+        if posting.deadline < now and not posting.attempted_entry_ids:
+            posting.answer(OVERLOADED)
+    return [posting for posting in postings if not posting.outcome.done()]
+
+
 async def _after_loss(postings: Sequence[Posting], *, is_away: bool) -> Sequence[Posting]:
     """Postings to run again. Where the database cannot be reached at all, only those whose COMMIT
     may have taken effect wait for it; the others are answered at once."""
@@ -183,9 +199,12 @@ async def _run_batch(
     except ConnectionLost:
         raise
     except Exception as error:  # PostgreSQL refused a statement, or a rule broke an invariant
+        if isinstance(error, StatementFailed) and error.sqlstate == READ_ONLY:
+            wire.close()  # a standby since a failover: the next connection may find the primary
+            raise ConnectFailed("the server is read-only") from error
         await roll_back(wire)
-        if len(postings) == 1:
-            return _after_failure(postings[0], error)
+        if len(postings) == 1 or _concerns_all(error):
+            return [posting for posting in postings if _tries_again(posting, error)]
         logger.warning("batch of %d failed, posting one by one: %s", len(postings), error)
     retry: list[Posting] = []
     for posting in postings:
@@ -193,20 +212,26 @@ async def _run_batch(
     return retry
 
 
-def _after_failure(posting: Posting, error: Exception) -> Sequence[Posting]:
+def _concerns_all(error: Exception) -> bool:
+    """Whether the batch met something that holds up the database, rather than holds one posting."""
+    return isinstance(error, StatementFailed) and error.sqlstate in HELD_UP
+
+
+def _tries_again(posting: Posting, error: Exception) -> bool:
+    """Whether a failed posting is to run again; if not it is answered."""
     if not isinstance(error, StatementFailed):
         posting.fail(error)
     elif error.sqlstate == OUT_OF_RANGE:
         posting.answer(Refusal(Rejection.AMOUNT_OVERFLOW))
     elif error.sqlstate in TRY_AGAIN and time.monotonic() < posting.deadline:
-        return [posting]
+        return True
     elif error.sqlstate == LOCK_TIMEOUT:
         posting.answer(OVERLOADED)
     elif error.sqlstate[:2] in ("53", "57") or error.sqlstate in TRY_AGAIN:
         posting.answer(DATABASE_UNAVAILABLE)
     else:
         posting.fail(error)
-    return ()
+    return False
 
 
 async def _open_decide_write(

@@ -4,11 +4,13 @@ The workers read the same environment as the process that starts them, so both s
 configuration.
 """
 
+import asyncio
 import ctypes
 import multiprocessing
 import os
 import signal
 import socket
+import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -38,6 +40,7 @@ WORKER_STOP_SECONDS_MAX = 20
 killed.
 """
 BACKLOG = 2048
+LAST_LINES_SECONDS_MAX = 1
 
 
 def run_server(settings: Settings) -> None:
@@ -115,7 +118,10 @@ def build_application() -> App:
     async def stop() -> None:
         await ledger.close()
         await keys.stop()
-        lines.flush()
+        # The log's reader may have stopped reading: a stop waits for it no longer than this.
+        flushing = threading.Thread(target=lines.flush, daemon=True)
+        flushing.start()
+        await asyncio.to_thread(flushing.join, LAST_LINES_SECONDS_MAX)
 
     issuer = settings.dev_issuer_dir and DevelopmentIssuer.open(settings.dev_issuer_dir)
     return App(

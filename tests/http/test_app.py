@@ -225,8 +225,10 @@ def test_a_body_of_the_limit_is_read() -> None:
 
 
 @pytest.mark.parametrize("chunks", [(), (b"a",), (b"a", b"b")])
-def test_a_client_that_hangs_up_in_its_body_is_not_answered(chunks: tuple[bytes, ...]) -> None:
-    assert serve(echo(9), messages=parts(*chunks, ends=False)) is None
+def test_a_body_that_breaks_off_is_400_and_ends_the_connection(chunks: tuple[bytes, ...]) -> None:
+    found = answer(echo(9), messages=parts(*chunks, ends=False))
+    assert found.problem["code"] == "bad_request"
+    assert found.headers[b"connection"] == b"close"
 
 
 def test_server_timing_is_answered_where_it_is_switched_on() -> None:

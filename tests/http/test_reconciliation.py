@@ -6,9 +6,11 @@ import threading
 
 import pytest
 
+from hpts.domain.limits import RECONCILIATIONS_PER_TENANT_MAX
 from hpts.http import reconciliation
 from hpts.http.auth import Principal
 from hpts.http.messages import Request, Response
+from hpts.http.problems import ProblemRaised
 from hpts.http.reconciliation import Reconciler
 from hpts.store.reconcile import Reconciliation
 from tests.http.asgi import answer
@@ -66,3 +68,30 @@ def test_whoever_asks_while_it_runs_shares_the_result(monkeypatch: pytest.Monkey
             b'"sum_of_loan_balances_minor":"7"}}'
         )
     )
+
+
+def test_a_tenant_may_have_only_a_few_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    may_end = threading.Event()
+
+    def reconcile(*_: object) -> Reconciliation:
+        may_end.wait(5)
+        return FOUND
+
+    monkeypatch.setattr(reconciliation, "reconcile", reconcile)
+
+    async def ask_for_many_days() -> list[Response | BaseException]:
+        reconciler = Reconciler("")
+        days = range(1, RECONCILIATIONS_PER_TENANT_MAX + 3)
+        queries = [b"as_of_date=2026-01-%02d" % day for day in days]
+        requests = [
+            Request({"headers": [], "query_string": query}, asyncio.Future, {}, "t")
+            for query in queries
+        ]
+        asking = [asyncio.ensure_future(ask(reconciler, request)) for request in requests]
+        await asyncio.sleep(0.05)
+        may_end.set()
+        return await asyncio.gather(*asking, return_exceptions=True)
+
+    found = asyncio.run(ask_for_many_days())
+    refused = [one for one in found if isinstance(one, ProblemRaised)]
+    assert [one.code for one in refused] == ["overloaded"] * 2

@@ -9,7 +9,7 @@ LOANS_PER_ACCRUAL_MAX = 10_000
 METADATA_BYTES_MAX = 4_096
 BODY_BYTES_MAX = 2 * 1024 * 1024
 ACTOR_LENGTH_MAX = 255
-BODY_SECONDS_MAX = 30
+BODY_SECONDS_MAX = 10
 """How long a client may take to send its body: one that stalls would hold up a stop."""
 LARGE_BODY_BYTES = 64 * 1024
 """A body from here on is decoded in a thread, so that payments go on meanwhile."""
@@ -36,6 +36,12 @@ READERS_PER_WORKER = 4
 READ_WAITERS_MAX = 1_024
 STRIPES_MAX = 1_024
 
+RECONCILIATIONS_AT_ONCE = 2
+RECONCILIATIONS_MAX = 16
+"""Running and waiting in a worker, each of another tenant or day; each reads a whole journal."""
+RECONCILIATIONS_PER_TENANT_MAX = 3
+
+PARAMETER_ERRORS_MAX = 100
 PAGE_SIZE_MAX = 200
 PAGE_SIZE_DEFAULT = 50
 PAGE_LINES_MAX = 20_000

@@ -4,7 +4,7 @@ reversal.
 
 import msgspec
 
-from hpts._posting import Batch
+from hpts._posting import Batch, PostingError
 from hpts.domain.accounts import Chart
 from hpts.domain.entries import CR, DR, EntryFacts, Layer, check_effective, check_metadata
 from hpts.domain.loans import NO_LOAN
@@ -66,7 +66,7 @@ def write_reversal(
             CR if line.direction == DR else DR,
             line.amount_minor,
             line.currency,
-            NO_LOAN if line.loan_id is None else batch.find_loan(line.loan_id),
+            _index_of(batch, line.loan_id),
             line.layer,
         )
     return EntryFacts(
@@ -78,6 +78,15 @@ def write_reversal(
         loan_id=original.loan_id,
         has_many_loans=original.loan_id is None,
     )
+
+
+def _index_of(batch: Batch, loan_id: bytes | None) -> int:
+    if loan_id is None:
+        return NO_LOAN
+    loan = batch.find_loan(loan_id)
+    if loan == NO_LOAN:
+        raise PostingError("a loan of the original entry was not locked")
+    return loan
 
 
 def _check_original(original: OriginalEntry) -> Refusal | None:

@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable
 
 from hpts.domain.rejections import Rejection
 from hpts.http.auth import KeysUnavailable, TokenRefused, Verifier
-from hpts.http.messages import Disconnected, Receive, Request, Response, Scope, Send
+from hpts.http.messages import Receive, Request, Response, Scope, Send
 from hpts.http.problems import KINDS, ProblemRaised, render_problem
 from hpts.http.routes import Route, RouteTable
 from hpts.http.tracing import read_trace
 from hpts.store.pool import PoolBusy
 from hpts.store.reads import TenantUnknown
-from hpts.store.wire import ConnectionLost
+from hpts.store.wire import ConnectionLost, StatementFailed
 from hpts.telemetry import JsonLines, RequestLine, logger
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -71,8 +71,6 @@ class App:
         trace_id, traceparent = read_trace(headers, datetime.datetime.now(datetime.UTC).date())
         request = Request(scope, receive, headers, trace_id)
         route, response, code = await self._answer(scope, request)
-        if response is None:
-            return  # nobody is there to answer
         sent = [*response.headers, (b"traceparent", traceparent)]
         if self._server_timing:
             sent.append((b"server-timing", _server_timing(request)))
@@ -95,16 +93,14 @@ class App:
 
     async def _answer(
         self, scope: Scope, request: Request
-    ) -> tuple[Route | None, Response | None, str | None]:
-        """(route, response, problem code); a response of None for a client that hung up."""
+    ) -> tuple[Route | None, Response, str | None]:
+        """(route, response, problem code)."""
         route = None
         try:
             route = self._find(scope, request)
             if route.scope is not None:
                 await self._authenticate(request, route.scope)
             return route, await self._handlers[route.operation_id](request), None
-        except Disconnected:
-            return route, None, None
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -156,6 +152,8 @@ def _problem_of(error: Exception, trace_id: str) -> ProblemRaised:
         case PoolBusy():
             return ProblemRaised("overloaded")
         case ConnectionLost() | KeysUnavailable():
+            return ProblemRaised("database_unavailable")
+        case StatementFailed() if error.is_passing:
             return ProblemRaised("database_unavailable")
         case _:
             logger.error("unexpected: %r", error, exc_info=error, extra={"trace_id": trace_id})

@@ -29,10 +29,6 @@ class Response(msgspec.Struct):
     headers: list[tuple[bytes, bytes]]
 
 
-class Disconnected(Exception):
-    """The client hung up before its body was whole."""
-
-
 class Request:
     """One request after routing. `path_parameters` are as the client wrote them."""
 
@@ -85,7 +81,10 @@ class Request:
         while True:
             message = await self._receive()
             if message["type"] != "http.request":
-                raise Disconnected
+                # It hung up or broke off; without an answer granian would make it a 500.
+                raise ProblemRaised(
+                    "bad_request", "The body ended before it was whole.", headers=(CLOSE,)
+                )
             chunk = message.get("body", b"")
             size += len(chunk)
             if size > bytes_max:

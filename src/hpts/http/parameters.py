@@ -10,6 +10,7 @@ from collections.abc import Collection
 from urllib.parse import unquote_to_bytes
 
 from hpts.domain.identifiers import format_identifier
+from hpts.domain.limits import PARAMETER_ERRORS_MAX
 from hpts.domain.rejections import FieldError
 from hpts.http.messages import Request
 from hpts.http.payloads import Misfit, parse_day, parse_identifier
@@ -83,7 +84,8 @@ class Parameters:
 
     def refuse(self, name: str, code: str, message: str) -> None:
         """Note what is wrong with a parameter."""
-        self._errors.append(FieldError(name, code, message))
+        if len(self._errors) < PARAMETER_ERRORS_MAX:
+            self._errors.append(FieldError(name, code, message))
 
     def _add(self, name: str, value: str, known: Collection[str]) -> None:
         if name not in known:

@@ -7,8 +7,14 @@ import uuid
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from hpts.domain.limits import (
+    RECONCILIATIONS_AT_ONCE,
+    RECONCILIATIONS_MAX,
+    RECONCILIATIONS_PER_TENANT_MAX,
+)
 from hpts.http.messages import Request, Response, money_response
 from hpts.http.parameters import Parameters
+from hpts.http.problems import ProblemRaised
 from hpts.store.reconcile import Reconciliation, reconcile
 
 PARAMETERS = frozenset(("as_of_date",))
@@ -40,7 +46,7 @@ class Reconciler:
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
         self._running: dict[tuple[bytes, str | None], asyncio.Task[Reconciliation]] = {}
-        self._places = asyncio.Semaphore(2)
+        self._places = asyncio.Semaphore(RECONCILIATIONS_AT_ONCE)
 
     async def get_reconciliation_status(self, request: Request) -> Response:
         """The results of now, or those of a past day."""
@@ -50,10 +56,17 @@ class Reconciler:
         place = (request.client().tenant_id, as_of_date)
         task = self._running.get(place)
         if task is None:
+            self._check_room(place[0])
             task = asyncio.get_running_loop().create_task(self._run(*place))
             self._running[place] = task
             task.add_done_callback(lambda _: self._running.pop(place, None))
         return money_response(msgspec.json.encode(_status(await asyncio.shield(task))))
+
+    def _check_room(self, tenant_id: bytes) -> None:
+        of_tenant = sum(place[0] == tenant_id for place in self._running)
+        is_full = len(self._running) >= RECONCILIATIONS_MAX
+        if is_full or of_tenant >= RECONCILIATIONS_PER_TENANT_MAX:
+            raise ProblemRaised("overloaded")
 
     async def _run(self, tenant_id: bytes, as_of_date: str | None) -> Reconciliation:
         day = None if as_of_date is None else datetime.date.fromisoformat(as_of_date)

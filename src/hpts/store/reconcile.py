@@ -23,6 +23,7 @@ CONNECT_SECONDS_MAX = 3
 SESSION = (
     "SET ROLE hpts_app",
     "SET statement_timeout = '120s'",
+    "SET jit = off",  # without nested loops the planner's costs are high enough to compile: 300 ms
     # As in verify_snapshot.py: these statements read everything.
     "SET enable_nestloop = off",
 )

@@ -20,9 +20,15 @@ CONNECT_SECONDS_MAX = 3
 SESSION = (
     "SET ROLE hpts_app",
     "SET statement_timeout = '30s'",
-    "SET lock_timeout = '10s'",
+    # Payments wait only for whoever opens the same loan or commits a block of the same tenant.
+    "SET lock_timeout = '2s'",
     "SET idle_in_transaction_session_timeout = '60s'",
     "SET jit = off",
+    # What a database or a login may have set otherwise; replies and locking rely on these.
+    "SET search_path = public",
+    "SET datestyle = 'ISO'",
+    "SET client_encoding = 'UTF8'",
+    "SET default_transaction_isolation = 'read committed'",
     # A plan made while a table is small would be kept while it grows; here a nested loop over
     # probes of an index is always right.
     "SET enable_seqscan = off",
@@ -50,6 +56,12 @@ class StatementFailed(Exception):
     def __init__(self, statement: str, sqlstate: str, message: str) -> None:
         super().__init__(f"{statement}: {sqlstate}: {message}")
         self.sqlstate = sqlstate
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the database, not the statement, is the cause: resources, a stop, a timeout, a
+        server that is read-only or busy."""
+        return self.sqlstate[:2] in ("40", "53", "55", "57") or self.sqlstate == "25006"
 
 
 class Step(NamedTuple):
@@ -103,7 +115,12 @@ class Wire:
             await connection.close()
             raise ConnectFailed(str(error)) from error
         wire.stripe = stripe
-        await wire._prepare(statements)
+        try:
+            await wire._prepare(statements)
+        except StatementFailed as failure:
+            if failure.is_passing:
+                raise ConnectFailed(str(failure)) from failure
+            raise
         return wire
 
     async def run(self, steps: Sequence[Step]) -> list[Rows]:
