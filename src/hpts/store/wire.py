@@ -6,6 +6,8 @@ unknown.
 """
 
 import asyncio
+import os
+import select
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
@@ -17,6 +19,7 @@ from hpts.store.statements import sql
 RUN_SECONDS_MAX = 40.0
 """How long a pipeline may take, a little longer than PostgreSQL's statement_timeout below."""
 CONNECT_SECONDS_MAX = 3
+SET_UP_SECONDS_MAX = 5
 SESSION = (
     "SET ROLE hpts_app",
     "SET statement_timeout = '30s'",
@@ -82,7 +85,11 @@ class Wire:
         self._pgconn = connection.pgconn
         self._connection = connection  # keeps the pgconn open
         self._loop = loop
-        self._socket = self._pgconn.socket
+        # A descriptor of our own: libpq closes its own as soon as the connection fails, and what is
+        # closed can no longer be unregistered, or belongs to somebody else by then.
+        self._socket = os.dup(self._pgconn.socket)
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
         self._results: list[pq.abc.PGresult] = []
         self._done: asyncio.Future[None] | None = None
         self.is_broken = False
@@ -109,11 +116,12 @@ class Wire:
         except psycopg.Error as error:
             raise ConnectFailed(str(error)) from error
         try:
-            stripe = await _set_up(connection, stripe_lock)
+            async with asyncio.timeout(SET_UP_SECONDS_MAX):
+                stripe = await _set_up(connection, stripe_lock)
             wire = cls(connection, asyncio.get_running_loop())
-        except psycopg.Error as error:
+        except (psycopg.Error, TimeoutError) as error:
             await connection.close()
-            raise ConnectFailed(str(error)) from error
+            raise ConnectFailed(str(error) or "no answer") from error
         wire.stripe = stripe
         try:
             await wire._prepare(statements)
@@ -207,17 +215,25 @@ class Wire:
                 self._results.append(result)
                 if self._pgconn.status == pq.ConnStatus.BAD:
                     raise psycopg.OperationalError(result.get_error_message())
+            if self._has_hung_up():
+                raise psycopg.OperationalError("the server closed the connection")
         except psycopg.Error as error:
             self._fail(ConnectionLost(str(error)))
+
+    def _has_hung_up(self) -> bool:
+        """Whether the server has gone. Its last words and a reset come as one event, after which
+        uvloop watches the socket no more; so nothing else would ever tell."""
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in self._poll.poll(0))
 
     def _fail(self, error: ConnectionLost) -> None:
         if self.is_broken:
             return
         self.is_broken = True
-        self._loop.remove_reader(self._socket)
-        self._loop.remove_writer(self._socket)
         if self._done is not None and not self._done.done():
             self._done.set_exception(error)
+        self._loop.remove_reader(self._socket)
+        self._loop.remove_writer(self._socket)
+        os.close(self._socket)
         self._pgconn.finish()
 
 
