@@ -7,6 +7,7 @@ once and hands its address to the workers.
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -165,6 +166,11 @@ def issue_token(issuer: DevelopmentIssuer) -> Callable[..., str]:
         return jwt.encode(kept, key, algorithm="RS256", headers={"kid": kid})
 
     return issue
+
+
+needs_curl = pytest.mark.skipif(
+    shutil.which("curl") is None, reason="the commands shown to a user call curl, which is not here"
+)
 
 
 class Server(NamedTuple):

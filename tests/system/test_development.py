@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import clean_environment
+from tests.conftest import clean_environment, needs_curl
 
 from .payers import Client, Loan, loan_body, open_loans, payment_body
 from .processes import (
@@ -96,6 +96,7 @@ def post_something(development: Development) -> None:
         file.writelines(f"{loan.loan_id}\n" for loan in loans)
 
 
+@needs_curl
 def test_the_printed_commands_post_when_pasted_into_a_shell(development: Development) -> None:
     assert development.printed("Base URL") == f"{development.base_url}/v1"
     commands = printed_commands(development.announced)

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.conftest import clean_environment
+from tests.conftest import clean_environment, needs_curl
 
 from .processes import answers, descendants, quiet_port, signal_group, wait_until_gone
 
@@ -68,6 +68,7 @@ def test_every_block_says_how_it_is_tested() -> None:
     assert any(block.kind == "background" for block in blocks)
 
 
+@needs_curl
 def test_the_commands_of_the_readme_work_in_order(tmp_path: Path) -> None:
     port = quiet_port()
     copy_checkout(tmp_path)
