@@ -45,7 +45,7 @@ ONLY_IN = {
     "cryptography": ("hpts.http",),
     "yaml": ("hpts.http.document",),
     "jsonschema": ("hpts.http.document",),
-    "granian": ("hpts.server",),
+    "granian": ("hpts.server", "hpts.http.rsgi"),
     "uvloop": ("hpts.server", "hpts.demo"),
     "subprocess": ("hpts.embedded", "hpts.postgres_account", "hpts.postgres_binaries"),
 }

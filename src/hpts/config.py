@@ -27,6 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 3000
     workers: int = 2
+    interface: str = "rsgi"
     state_dir: Path = Path(".hpts")
     pg_bin: Path | None = None
     issuer: str | None = None
@@ -55,6 +56,7 @@ class _Variable(NamedTuple):
     secret: bool = False
 
 
+INTERFACES = ("rsgi", "asgi")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 BUILD_VARIABLES = frozenset(("HPTS_SANITIZE",))
 
@@ -163,10 +165,13 @@ def _git_sha(text: str) -> str:
     return text
 
 
-def _log_level(text: str) -> str:
-    if text not in LOG_LEVELS:
-        raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
-    return text
+def _one_of(*known: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in known:
+            raise ValueError(f"must be one of {', '.join(known)}")
+        return text
+
+    return parse
 
 
 def _switch(text: str) -> bool:
@@ -180,6 +185,9 @@ VARIABLES: dict[str, _Variable] = {
     "HPTS_HOST": _Variable("host", _text, "address to listen on"),
     "HPTS_PORT": _Variable("port", _whole(1, 65535), "port to listen on"),
     "HPTS_WORKERS": _Variable("workers", _whole(1, 128), "server processes"),
+    "HPTS_INTERFACE": _Variable(
+        "interface", _one_of(*INTERFACES), "between server and application: rsgi, or asgi"
+    ),
     "HPTS_STATE_DIR": _Variable("state_dir", _path, "where `hpts dev` keeps its database and keys"),
     "HPTS_PG_BIN": _Variable("pg_bin", _path, "folder of initdb and postgres for `hpts dev`"),
     "HPTS_ISSUER": _Variable("issuer", _text, "`iss` that tokens must carry"),
@@ -200,7 +208,7 @@ VARIABLES: dict[str, _Variable] = {
         "queue_limit", _whole(1, 1_000_000), "postings a tenant may have waiting in a worker"
     ),
     "HPTS_GIT_SHA": _Variable("git_sha", _git_sha, "commit shown by /v1/health/live"),
-    "HPTS_LOG_LEVEL": _Variable("log_level", _log_level, ", ".join(LOG_LEVELS)),
+    "HPTS_LOG_LEVEL": _Variable("log_level", _one_of(*LOG_LEVELS), ", ".join(LOG_LEVELS)),
     "HPTS_SERVER_TIMING": _Variable("server_timing", _switch, "answer Server-Timing headers"),
     "HPTS_DEV_ISSUER_DIR": _Variable(
         "dev_issuer_dir", _path, "keys of the development issuer; set by `hpts dev`"

@@ -115,9 +115,12 @@ class Ledger:
         except LaneFull:
             return OVERLOADED
         self._in_flight.add(place)
-        posting.outcome.add_done_callback(lambda _: self._in_flight.discard(place))
-        # Shielded: a client that hangs up does not take its posting out of the batch.
-        return await asyncio.shield(posting.outcome)
+        try:
+            return await posting.outcome
+        finally:
+            # Also when the client has hung up, which cancels the outcome: what waits is then
+            # dropped, what is in the database is finished, and its key tells a retry which.
+            self._in_flight.discard(place)
 
     async def _post_batch(self, tenant_id: bytes, postings: Sequence[Posting]) -> Sequence[Posting]:
         """Answer every posting of a batch but those returned, which are to be tried again."""
@@ -370,7 +373,7 @@ class _Decided:
         self._next_event_id += 1
         self.has_entries = True
         self.has_many_loans |= written.has_many_loans
-        posting.attempted_entry_ids.add(entry_id)
+        posting.attempted_entry_ids += (entry_id,)
         return Posted(entry_id, reply, False)
 
     def _write_lines(self, command: Command) -> EntryFacts | Refusal:

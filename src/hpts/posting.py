@@ -81,7 +81,7 @@ class Posting:
         self.request_digest = request_digest
         self.actor = actor
         self.render = render
-        self.attempted_entry_ids: set[bytes] = set()
+        self.attempted_entry_ids: tuple[bytes, ...] = ()
         self.may_hold_key = False  # on a lost connection that PostgreSQL has not given up yet
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.queued_at = self.database_started_at = time.monotonic()

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple
 
 from hpts.http.app import App
+from hpts.http.asgi import AsgiAdapter, AsgiRequest
 from hpts.http.auth import Principal, TokenRefused
-from hpts.http.messages import JSON, Request, Response
+from hpts.http.messages import JSON, BodyWatch, Request, Response
 from hpts.http.routes import Route, RouteTable
 from hpts.telemetry import JsonLines, logger
 
@@ -70,6 +71,21 @@ class KeptLines(JsonLines):
         self.kept.append(json.loads(line))
 
 
+async def no_body() -> dict[str, Any]:
+    raise AssertionError("nobody is to read a body")
+
+
+def request_of(
+    *headers: tuple[bytes, bytes],
+    query: bytes = b"",
+    receive: Callable[[], Awaitable[dict[str, Any]]] = no_body,
+    body_seconds_max: float = 5,
+) -> Request:
+    """A request without an application."""
+    scope = {"method": "POST", "path": "/", "headers": list(headers), "query_string": query}
+    return AsgiRequest(scope, receive, BodyWatch(body_seconds_max))
+
+
 async def fine(request: Request) -> Response:
     return Response(200, b'{"fine":true}', [JSON])
 
@@ -113,7 +129,7 @@ def serve(
     logger.handlers[:], logger.propagate = [lines], False
     logger.setLevel(logging.INFO)
     try:
-        asyncio.run(app(scope, receive, send))
+        asyncio.run(AsgiAdapter(app)(scope, receive, send))
     finally:
         logger.handlers[:], logger.propagate = before[0], before[1]
         logger.setLevel(before[2])

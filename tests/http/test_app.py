@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hpts.http.app import App
+from hpts.http.asgi import AsgiAdapter
 from hpts.http.auth import KeysUnavailable
 from hpts.http.messages import Request, Response
 from hpts.http.problems import ProblemRaised
@@ -276,8 +277,8 @@ def test_start_and_stop_run_inside_the_loop_of_the_worker() -> None:
     async def send(message: dict[str, Any]) -> None:
         happened.append(message["type"])
 
-    asyncio.run(app({"type": "lifespan"}, receive, send))
-    asyncio.run(app({"type": "websocket"}, receive, send))
+    asyncio.run(AsgiAdapter(app)({"type": "lifespan"}, receive, send))
+    asyncio.run(AsgiAdapter(app)({"type": "websocket"}, receive, send))
     assert happened == [
         "start", "lifespan.startup.complete", "stop", "lifespan.shutdown.complete"
     ]  # fmt: skip

@@ -10,21 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpts.http.messages import Request
 from hpts.http.parameters import NAME_SHOWN_MAX, Parameters, today
 from hpts.http.problems import ProblemRaised
+from tests.http.asgi import request_of
 
 KNOWN = ("as_of_date", "page_size", "layer")
 ID = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"
 
 
-async def nothing() -> dict[str, Any]:
-    raise AssertionError("parameters read no body")
-
-
 def parameters(query: str | bytes = b"", *path: str, known: Any = KNOWN) -> Parameters:
     raw = query if isinstance(query, bytes) else query.encode()
-    request = Request({"headers": [], "query_string": raw}, nothing, {}, "ab" * 16)
+    request = request_of(query=raw)
     request.path_parameters = path
     return Parameters(request, known)
 

@@ -10,7 +10,6 @@ import pytest
 from hpts.domain.rejections import Refusal, Rejection, refuse
 from hpts.http.auth import Principal
 from hpts.http.document import load_document
-from hpts.http.messages import Request
 from hpts.http.postings import (
     POST_ACCRUAL_BATCH,
     POST_DISBURSEMENT,
@@ -21,6 +20,7 @@ from hpts.http.postings import (
 )
 from hpts.http.problems import ProblemRaised
 from hpts.posting import OVERLOADED, Outcome, Posted, Receipt
+from tests.http.asgi import request_of
 from tests.http.test_payload_parsing import PAID
 
 ENTRY, EVENT, REVERSED = b"\x01" * 16, b"\xab" * 16, b"\x02" * 16
@@ -52,7 +52,7 @@ def run(
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body}
 
-    request = Request({"headers": list(headers)}, receive, dict(headers), "ab" * 16)
+    request = request_of(*headers, receive=receive)
     request.principal = Principal(b"t" * 16, "t", "téller", frozenset(), 0.0)
     response = asyncio.run(post(request, ledger, POST_PAYMENT, bytes_max))  # type: ignore[arg-type]
     return response, ledger

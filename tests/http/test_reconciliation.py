@@ -13,7 +13,7 @@ from hpts.http.messages import Request, Response
 from hpts.http.problems import ProblemRaised
 from hpts.http.reconciliation import Reconciler
 from hpts.store.reconcile import Reconciliation
-from tests.http.asgi import answer
+from tests.http.asgi import answer, request_of
 
 AWAY = "host=127.0.0.1 port=1 user=nobody dbname=nothing connect_timeout=2"
 FOUND = Reconciliation(
@@ -49,7 +49,7 @@ def test_whoever_asks_while_it_runs_shares_the_result(monkeypatch: pytest.Monkey
 
     async def ask_thrice() -> list[Response]:
         reconciler = Reconciler("")
-        requests = [Request({"headers": []}, asyncio.Future, {}, "t") for _ in range(3)]
+        requests = [request_of() for _ in range(3)]
         asking = [asyncio.ensure_future(ask(reconciler, request)) for request in requests]
         await asyncio.sleep(0.05)
         asking[0].cancel()  # one that hangs up takes nobody else's result away
@@ -83,10 +83,7 @@ def test_a_tenant_may_have_only_a_few_waiting(monkeypatch: pytest.MonkeyPatch) -
         reconciler = Reconciler("")
         days = range(1, RECONCILIATIONS_PER_TENANT_MAX + 3)
         queries = [b"as_of_date=2026-01-%02d" % day for day in days]
-        requests = [
-            Request({"headers": [], "query_string": query}, asyncio.Future, {}, "t")
-            for query in queries
-        ]
+        requests = [request_of(query=query) for query in queries]
         asking = [asyncio.ensure_future(ask(reconciler, request)) for request in requests]
         await asyncio.sleep(0.05)
         may_end.set()

@@ -23,7 +23,7 @@ def read(traceparent: str | None = None, legacy: str | None = None, *, day: int 
         headers[b"traceparent"] = traceparent.encode()
     if legacy is not None:
         headers[b"x-trace-id"] = legacy.encode()
-    trace_id, answered = read_trace(headers, LAST_DAY + datetime.timedelta(days=day))
+    trace_id, answered = read_trace(headers, lambda: LAST_DAY + datetime.timedelta(days=day))
     match = ANSWER.fullmatch(answered)
     assert match, answered
     assert match[2].strip(b"0") and match[2] != SPAN.encode(), "a span of our own"
@@ -38,7 +38,9 @@ def test_the_trace_of_the_caller_goes_on() -> None:
 
 @pytest.mark.parametrize("flags", ["00", "01", "ff"])
 def test_its_flags_are_answered(flags: str) -> None:
-    _, answered = read_trace({b"traceparent": f"00-{TRACE}-{SPAN}-{flags}".encode()}, LAST_DAY)
+    _, answered = read_trace(
+        {b"traceparent": f"00-{TRACE}-{SPAN}-{flags}".encode()}, lambda: LAST_DAY
+    )
     assert answered.endswith(flags.encode())
 
 
@@ -88,8 +90,8 @@ def test_x_trace_id_is_ignored_after_its_last_day(day: int) -> None:
 
 def test_the_days_are_the_first_and_the_second_of_october_2026() -> None:
     headers = {b"x-trace-id": b"order-12345"}
-    assert read_trace(headers, datetime.date(2026, 10, 1))[0] == "order-12345"
-    assert read_trace(headers, datetime.date(2026, 10, 2))[0] != "order-12345"
+    assert read_trace(headers, lambda: datetime.date(2026, 10, 1))[0] == "order-12345"
+    assert read_trace(headers, lambda: datetime.date(2026, 10, 2))[0] != "order-12345"
 
 
 @pytest.mark.parametrize("day", [0, 1])
@@ -110,6 +112,8 @@ def test_an_x_trace_id_of_another_form_starts_a_new_trace(legacy: str) -> None:
 def test_no_header_can_break_the_answer(
     traceparent: bytes, legacy: bytes, today: datetime.date
 ) -> None:
-    trace_id, answered = read_trace({b"traceparent": traceparent, b"x-trace-id": legacy}, today)
+    trace_id, answered = read_trace(
+        {b"traceparent": traceparent, b"x-trace-id": legacy}, lambda: today
+    )
     assert re.fullmatch(r"[A-Za-z0-9\-]{8,128}", trace_id)
     assert ANSWER.fullmatch(answered)

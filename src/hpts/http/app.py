@@ -1,4 +1,4 @@
-"""The ASGI application: route, authenticate, handle, answer, log; top to bottom.
+"""The application: route, authenticate, handle, answer, log; top to bottom.
 
 Checks come in the contract's order: path, method, token, scope, then what the operation checks.
 Whatever goes wrong ends as a problem; nothing a client sends may end as anything else.
@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from hpts.domain.rejections import Rejection
 from hpts.http.auth import KeysUnavailable, TokenRefused, Verifier
-from hpts.http.messages import Receive, Request, Response, Scope, Send
+from hpts.http.messages import Request, Response
 from hpts.http.problems import KINDS, ProblemRaised, render_problem
 from hpts.http.routes import Route, RouteTable
 from hpts.http.tracing import read_trace
@@ -43,99 +43,79 @@ class App:
         self._verifier = verifier
         self._lines = lines
         self._problem_base_url = problem_base_url
-        self._start = start
-        self._stop = stop
+        self.start = start
+        self.stop = stop
         self._server_timing = server_timing
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI. Source: https://asgi.readthedocs.io/en/latest/specs/www.html"""
-        if scope["type"] == "http":
-            await self._serve(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._live(receive, send)
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                await self._start()
-                await send({"type": "lifespan.startup.complete"})
-            elif message["type"] == "lifespan.shutdown":
-                await self._stop()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = time.perf_counter()
-        headers = dict(scope["headers"])
-        trace_id, traceparent = read_trace(headers, datetime.datetime.now(datetime.UTC).date())
-        request = Request(scope, receive, headers, trace_id)
-        route, response, code = await self._answer(scope, request)
-        sent = [*response.headers, (b"traceparent", traceparent)]
-        if self._server_timing:
-            sent.append((b"server-timing", _server_timing(request)))
-        sent.append((b"content-length", b"%d" % len(response.body)))
-        await send({"type": "http.response.start", "status": response.status, "headers": sent})
-        await send({"type": "http.response.body", "body": response.body})
-        self._lines.request(
-            RequestLine(
-                self._lines.now(),
-                "info",
-                scope["method"],
-                route.template if route else "",
-                response.status,
-                round((time.perf_counter() - started) * 1000, 3),
-                trace_id,
-                request.principal.tenant if request.principal else None,
-                code,
-            )
-        )
-
-    async def _answer(
-        self, scope: Scope, request: Request
-    ) -> tuple[Route | None, Response, str | None]:
-        """(route, response, problem code)."""
-        route = None
+    async def answer(self, request: Request) -> tuple[Response, str | None]:
+        """(response, problem code), trace headers included. Never raises for what a client sent."""
+        request.trace_id, traceparent = read_trace(request.headers, _utc_today)
+        code = None
         try:
-            route = self._find(scope, request)
-            if route.scope is not None:
-                await self._authenticate(request, route.scope)
-            return route, await self._handlers[route.operation_id](request), None
+            response = await self._handle(request)
         except asyncio.CancelledError:
             raise
         except Exception as error:
             raised = _problem_of(error, request.trace_id)
-        status, body, headers = render_problem(
-            raised, base_url=self._problem_base_url, trace_id=request.trace_id
-        )
-        return route, Response(status, body, headers), raised.code
+            code = raised.code
+            response = Response(
+                *render_problem(raised, base_url=self._problem_base_url, trace_id=request.trace_id)
+            )
+        response.headers.append((b"traceparent", traceparent))
+        if self._server_timing:
+            response.headers.append((b"server-timing", _server_timing(request)))
+        return response, code
 
-    def _find(self, scope: Scope, request: Request) -> Route:
-        found = self._routes.find(scope["path"])
+    def log(self, request: Request, status: int, code: str | None) -> None:
+        """Note an answered request."""
+        route, principal = request.route, request.principal
+        self._lines.request(
+            RequestLine(
+                self._lines.now(),
+                "info",
+                request.method,
+                "" if route is None else route.template,
+                status,
+                round((time.perf_counter() - request.started_at) * 1000, 3),
+                request.trace_id,
+                None if principal is None else principal.tenant,
+                code,
+            )
+        )
+
+    async def _handle(self, request: Request) -> Response:
+        route = request.route = self._find(request)
+        if route.scope is not None:
+            started = time.perf_counter()
+            header = request.headers.get(b"authorization")
+            principal = self._verifier.verify_cached(header)
+            if principal is None:
+                principal = await self._verifier.verify(header)
+            request.principal = principal
+            request.timings.append(("auth", time.perf_counter() - started))
+            if route.scope not in principal.scopes:
+                raise _insufficient(route.scope)
+        return await self._handlers[route.operation_id](request)
+
+    def _find(self, request: Request) -> Route:
+        found = self._routes.find(request.path)
         if found is None:
             raise ProblemRaised("not_found")
         methods, request.path_parameters = found
-        route = methods.get(scope["method"])
+        route = methods.get(request.method)
         if route is None:
             allowed = ", ".join(sorted(methods))
             raise ProblemRaised("method_not_allowed", headers=((b"allow", allowed.encode()),))
         return route
 
-    async def _authenticate(self, request: Request, scope: str) -> None:
-        started = time.perf_counter()
-        header = request.headers.get(b"authorization")
-        principal = self._verifier.verify_cached(header)
-        if principal is None:
-            principal = await self._verifier.verify(header)
-        request.principal = principal
-        request.timings.append(("auth", time.perf_counter() - started))
-        if scope not in principal.scopes:
-            challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
-            raise ProblemRaised(
-                "insufficient_scope",
-                f"Ask the issuer for a token with the scope {scope}.",
-                headers=((b"www-authenticate", challenge.encode()),),
-            )
+
+def _insufficient(scope: str) -> ProblemRaised:
+    challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
+    return ProblemRaised(
+        "insufficient_scope",
+        f"Ask the issuer for a token with the scope {scope}.",
+        headers=((b"www-authenticate", challenge.encode()),),
+    )
 
 
 def _problem_of(error: Exception, trace_id: str) -> ProblemRaised:
@@ -164,3 +144,7 @@ def _server_timing(request: Request) -> bytes:
     return ", ".join(
         f"{name};dur={seconds * 1000:.3f}" for name, seconds in request.timings
     ).encode()
+
+
+def _utc_today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()

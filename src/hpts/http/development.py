@@ -21,9 +21,9 @@ class DevelopmentEndpoints:
     async def post_token(self, request: Request) -> Response:
         """POST /oauth2/token (RFC 6749, section 4.4)."""
         form = await request.read_body(FORM_BYTES_MAX)
-        status, body = self._issuer.client_credentials(
-            form, list(request.headers.items()), audience=self._audience
-        )
+        needed = (b"content-type", b"authorization")
+        sent = [(name, value) for name in needed if (value := request.headers.get(name))]
+        status, body = self._issuer.client_credentials(form, sent, audience=self._audience)
         headers = [JSON, NO_STORE]
         if status == 401:
             challenge = BASIC_CHALLENGE

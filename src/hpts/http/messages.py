@@ -1,24 +1,24 @@
-"""A request as handlers see it and a response as the app sends it; bodies are bounded while
-read.
+"""A request as handlers see it and a response as the app answers it; bodies are bounded while
+read, in size and in time. Which server interface carries them is the adapters' business.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+import time
+from abc import ABC, abstractmethod
+from typing import Protocol
 
 import msgspec
 
 from hpts.domain.limits import BODY_SECONDS_MAX
 from hpts.http.auth import Principal
 from hpts.http.problems import ProblemRaised
-
-Scope = Mapping[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+from hpts.http.routes import Route
 
 JSON = (b"content-type", b"application/json")
 CLOSE = (b"connection", b"close")
 NO_STORE = (b"cache-control", b"no-store")
+WATCH_SECONDS = 1
+"""How often unfinished bodies are looked at."""
 
 
 class Response(msgspec.Struct):
@@ -29,29 +29,101 @@ class Response(msgspec.Struct):
     headers: list[tuple[bytes, bytes]]
 
 
-class Request:
-    """One request after routing. `path_parameters` are as the client wrote them."""
+class Headers(Protocol):
+    """Header values by lower-case name; of a header sent several times, one of them."""
+
+    def get(self, name: bytes, /) -> bytes | None: ...
+
+
+class BodyWatch:
+    """Interrupts whoever waits for a client's body for longer than BODY_SECONDS_MAX.
+
+    One timer for all: a timer a request would cost more than the reading itself.
+    """
+
+    def __init__(self, seconds_max: float = BODY_SECONDS_MAX) -> None:
+        self._seconds_max = seconds_max
+        self._deadlines: dict[asyncio.Task[object], float] = {}  # the oldest first
+        self._overdue: set[asyncio.Task[object]] = set()
+        self._is_watching = False
+
+    def begin(self) -> asyncio.Task[object]:
+        """Watch the current task until `end`; when it is overdue it is cancelled."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a body is read inside a task")
+        self._deadlines[task] = time.monotonic() + self._seconds_max
+        if not self._is_watching:
+            self._is_watching = True
+            self._look_again()
+        return task
+
+    def end(self, task: asyncio.Task[object]) -> bool:
+        """Whether the task was interrupted for being overdue; from here on it is not."""
+        del self._deadlines[task]
+        if task not in self._overdue:
+            return False
+        self._overdue.remove(task)
+        return True
+
+    def _look_again(self) -> None:
+        pause = min(WATCH_SECONDS, self._seconds_max)
+        asyncio.get_running_loop().call_later(pause, self._look)
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        for task, deadline in self._deadlines.items():
+            if deadline > now:
+                break
+            if task not in self._overdue:
+                self._overdue.add(task)
+                task.cancel()
+        self._is_watching = bool(self._deadlines)
+        if self._is_watching:
+            self._look_again()
+
+
+class Request(ABC):
+    """One request on its way. `path_parameters` are as the client wrote them."""
 
     __slots__ = (
-        "_receive",
-        "_scope",
+        "_watch",
         "headers",
+        "method",
+        "path",
         "path_parameters",
         "principal",
+        "query_string",
+        "route",
+        "started_at",
         "timings",
         "trace_id",
     )
 
     def __init__(
-        self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], trace_id: str
+        self, method: str, path: str, query_string: bytes, headers: Headers, watch: BodyWatch
     ) -> None:
-        self._scope = scope
-        self._receive = receive
+        """`query_string` is as the client wrote it."""
+        self.method = method
+        self.path = path
+        self.query_string = query_string
         self.headers = headers
-        self.trace_id = trace_id
+        self.started_at = time.perf_counter()
+        self.trace_id = ""
+        self.route: Route | None = None
         self.path_parameters: tuple[str, ...] = ()
         self.principal: Principal | None = None
         self.timings: list[tuple[str, float]] = []
+        self._watch = watch
+
+    @abstractmethod
+    def header_values(self, name: bytes) -> list[bytes]:
+        """Every value of a header that may wrongly be sent twice."""
+
+    @abstractmethod
+    async def _receive_body(self, bytes_max: int) -> bytes:
+        """The body as it comes in. Raises ProblemRaised once it is over `bytes_max` or breaks
+        off."""
 
     def client(self) -> Principal:
         """Who calls. Only for operations that need a token."""
@@ -59,44 +131,25 @@ class Request:
             raise RuntimeError("the operation is open to everybody and has no principal")
         return self.principal
 
-    def header_values(self, name: bytes) -> list[bytes]:
-        """Every value of a header that may wrongly be sent twice."""
-        return [value for key, value in self._scope["headers"] if key == name]
-
     async def read_body(self, bytes_max: int) -> bytes:
         """The body. Refuses with 413 as soon as it is known to be over `bytes_max`."""
-        declared = self.headers.get(b"content-length", b"")
-        if declared.isdigit() and int(declared[:20]) > bytes_max:
+        declared = self.headers.get(b"content-length")
+        if declared is not None and declared.isdigit() and int(declared[:20]) > bytes_max:
             raise too_large(bytes_max)
+        task = self._watch.begin()
         try:
-            async with asyncio.timeout(BODY_SECONDS_MAX):
-                return await self._receive_all(bytes_max)
-        except TimeoutError:
+            body = await self._receive_body(bytes_max)
+        except asyncio.CancelledError:
+            if not self._watch.end(task):
+                raise
+            task.uncancel()
             message = f"Send the whole body within {BODY_SECONDS_MAX} seconds."
             raise ProblemRaised("bad_request", message, headers=(CLOSE,)) from None
-
-    async def _receive_all(self, bytes_max: int) -> bytes:
-        chunks: list[bytes] = []
-        size = 0
-        while True:
-            message = await self._receive()
-            if message["type"] != "http.request":
-                # It hung up or broke off; without an answer granian would make it a 500.
-                raise ProblemRaised(
-                    "bad_request", "The body ended before it was whole.", headers=(CLOSE,)
-                )
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > bytes_max:
-                raise too_large(bytes_max)
-            chunks.append(chunk)
-            if not message.get("more_body"):
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-    @property
-    def query_string(self) -> bytes:
-        """The query as the client wrote it."""
-        return bytes(self._scope.get("query_string", b""))
+        except BaseException:
+            self._watch.end(task)
+            raise
+        self._watch.end(task)
+        return body
 
 
 def too_large(bytes_max: int) -> ProblemRaised:
@@ -106,6 +159,11 @@ def too_large(bytes_max: int) -> ProblemRaised:
         f"Send a body of at most {bytes_max} bytes.",
         headers=(CLOSE,),
     )
+
+
+def broken_off() -> ProblemRaised:
+    """400 for a client that hung up; without an answer the server would make it a 500."""
+    return ProblemRaised("bad_request", "The body ended before it was whole.", headers=(CLOSE,))
 
 
 def money_response(body: bytes) -> Response:

@@ -54,7 +54,7 @@ async def post(
 
 def check_media_type(request: Request) -> None:
     """415 unless the body is declared as JSON; parameters are allowed."""
-    declared = request.headers.get(b"content-type", b"")
+    declared = request.headers.get(b"content-type") or b""
     if declared != b"application/json":
         media_type = declared.partition(b";")[0].strip().lower()
         if media_type != b"application/json":

@@ -13,9 +13,11 @@ from typing import NamedTuple, NoReturn
 
 import psycopg
 from psycopg import pq
+from psycopg.adapt import Transformer
 
 from hpts.store.statements import sql
 
+OID_BYTEA = 17
 RUN_SECONDS_MAX = 40.0
 """How long a pipeline may take, a little longer than PostgreSQL's statement_timeout below."""
 CONNECT_SECONDS_MAX = 3
@@ -90,6 +92,7 @@ class Wire:
         self._socket = os.dup(self._pgconn.socket)
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
+        self._transformer = Transformer()
         self._results: list[pq.abc.PGresult] = []
         self._done: asyncio.Future[None] | None = None
         self.is_broken = False
@@ -136,22 +139,18 @@ class Wire:
 
         Raises StatementFailed for the first step that failed (none after it ran), ConnectionLost.
         """
+        send = self._pgconn.send_query_prepared
         for statement, parameters, text in steps:
-            count = len(parameters)
-            self._send(
-                self._pgconn.send_query_prepared,
-                statement.encode(),
-                parameters,
-                [0 if text else 1] * count,
-                0 if text else 1,
-            )
+            format_code = pq.Format.TEXT if text else pq.Format.BINARY
+            formats = [format_code] * len(parameters)
+            self._send(send, statement.encode(), parameters, formats, format_code)
         results = await self._sync()
         if len(results) == len(steps):
             for result in results:
                 if result.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
                     break
             else:
-                return [_rows(result) for result in results]
+                return [self._rows(result) for result in results]
         _raise_first(results, [step.statement for step in steps])
 
     def close(self) -> None:
@@ -225,6 +224,14 @@ class Wire:
         uvloop watches the socket no more; so nothing else would ever tell."""
         return any(event & (select.POLLERR | select.POLLHUP) for _, event in self._poll.poll(0))
 
+    def _rows(self, result: pq.abc.PGresult) -> Rows:
+        """The cells as PostgreSQL sent them: loaded as bytea, whatever their type."""
+        if not result.ntuples:
+            return []
+        self._transformer.set_pgresult(result, set_loaders=False)
+        self._transformer.set_loader_types([OID_BYTEA] * result.nfields, pq.Format.BINARY)
+        return self._transformer.load_rows(0, result.ntuples, tuple)
+
     def _fail(self, error: ConnectionLost) -> None:
         if self.is_broken:
             return
@@ -250,12 +257,6 @@ async def _set_up(connection: psycopg.AsyncConnection, stripe_lock: int | None) 
     connection.pgconn.nonblocking = 1
     connection.pgconn.enter_pipeline_mode()
     return stripe
-
-
-def _rows(result: pq.abc.PGresult) -> Rows:
-    columns = range(result.nfields)
-    get = result.get_value
-    return [tuple([get(row, column) for column in columns]) for row in range(result.ntuples)]
 
 
 def _raise_first(results: Sequence[pq.abc.PGresult], statements: Sequence[str]) -> NoReturn:

@@ -1,0 +1,84 @@
+"""The application behind ASGI, the interface that any ASGI server has."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from hpts.http.app import App
+from hpts.http.messages import BodyWatch, Request, broken_off, too_large
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class AsgiRequest(Request):
+    """A request as ASGI hands it over."""
+
+    __slots__ = ("_receive", "_sent_headers")
+
+    def __init__(self, scope: Scope, receive: Receive, watch: BodyWatch) -> None:
+        self._sent_headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self._receive = receive
+        super().__init__(
+            scope["method"],
+            scope["path"],
+            scope.get("query_string", b""),
+            dict(self._sent_headers),
+            watch,
+        )
+
+    def header_values(self, name: bytes) -> list[bytes]:
+        return [value for key, value in self._sent_headers if key == name]
+
+    async def _receive_body(self, bytes_max: int) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                raise broken_off()
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > bytes_max:
+                raise too_large(bytes_max)
+            chunks.append(chunk)
+            if not message.get("more_body"):
+                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+class AsgiAdapter:
+    """An ASGI 3 application. Source: https://asgi.readthedocs.io/en/latest/specs/"""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._watch = BodyWatch()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._serve(AsgiRequest(scope, receive, self._watch), send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+
+    async def _serve(self, request: Request, send: Send) -> None:
+        response, code = await self._app.answer(request)
+        response.headers.append((b"content-length", b"%d" % len(response.body)))
+        await send(
+            {
+                "type": "http.response.start",
+                "status": response.status,
+                "headers": response.headers,
+            }
+        )
+        await send({"type": "http.response.body", "body": response.body})
+        self._app.log(request, response.status, code)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self._app.start()
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await self._app.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return

@@ -1,0 +1,110 @@
+"""The application behind RSGI, granian's own interface: fewer objects a request than ASGI."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from typing import Protocol
+
+from granian.rsgi import ProtocolClosed, ProtocolError  # type: ignore[attr-defined]
+
+from hpts.http.app import App
+from hpts.http.messages import BodyWatch, Request, broken_off, too_large
+
+
+class RsgiHeaders(Protocol):
+    """Values by lower-case name; those that are not printable ASCII are left out."""
+
+    def get(self, name: str, /) -> str | None: ...
+    def get_all(self, name: str, /) -> list[str]: ...
+
+
+class RsgiScope(Protocol):
+    """A request's line and headers. Each access makes a new object."""
+
+    proto: str
+    method: str
+    path: str
+    query_string: str
+    headers: RsgiHeaders
+
+
+class RsgiProtocol(Protocol):
+    """The way to the body (whole by calling it, in chunks by iterating) and of the answer."""
+
+    def __call__(self) -> Awaitable[bytes]: ...
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    def response_bytes(
+        self, status: int, headers: list[tuple[str, str]], body: bytes, /
+    ) -> None: ...
+
+
+class _Headers:
+    __slots__ = ("_headers",)
+
+    def __init__(self, headers: RsgiHeaders) -> None:
+        self._headers = headers
+
+    def get(self, name: bytes, /) -> bytes | None:
+        value = self._headers.get(name.decode())
+        return None if value is None else value.encode()
+
+    def all(self, name: bytes) -> list[bytes]:
+        return [value.encode() for value in self._headers.get_all(name.decode())]
+
+
+class RsgiRequest(Request):
+    """A request as RSGI hands it over."""
+
+    __slots__ = ("_header_view", "_protocol")
+
+    def __init__(self, scope: RsgiScope, protocol: RsgiProtocol, watch: BodyWatch) -> None:
+        self._protocol = protocol
+        self._header_view = _Headers(scope.headers)
+        super().__init__(
+            scope.method, scope.path, scope.query_string.encode(), self._header_view, watch
+        )
+
+    def header_values(self, name: bytes) -> list[bytes]:
+        return self._header_view.all(name)
+
+    async def _receive_body(self, bytes_max: int) -> bytes:
+        get = self.headers.get
+        try:
+            if get(b"content-length") is not None and get(b"transfer-encoding") is None:
+                return await self._protocol()  # the server reads no more than was declared
+            return await self._receive_chunks(bytes_max)
+        except (ProtocolClosed, ProtocolError):
+            raise broken_off() from None
+
+    async def _receive_chunks(self, bytes_max: int) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in self._protocol:
+            size += len(chunk)
+            if size > bytes_max:
+                raise too_large(bytes_max)
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+class RsgiAdapter:
+    """An RSGI application.
+
+    Source: https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._watch = BodyWatch()
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.run_until_complete(self._app.start())
+
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.run_until_complete(self._app.stop())
+
+    async def __rsgi__(self, scope: RsgiScope, protocol: RsgiProtocol) -> None:
+        request = RsgiRequest(scope, protocol, self._watch)
+        response, code = await self._app.answer(request)
+        headers = [(name.decode(), value.decode()) for name, value in response.headers]
+        protocol.response_bytes(response.status, headers, response.body)
+        self._app.log(request, response.status, code)
