@@ -253,8 +253,8 @@ async def _open_decide_write(
         wait_ms=max(1, int((postings[0].deadline - started_at) * 1000)),
     )
     decided = _Decided(tenant_id, chart, opened)
-    for posting, is_claimed in zip(postings, opened.claimed, strict=True):
-        decided.decide(posting, is_claimed)
+    for position, posting in enumerate(postings, 1):
+        decided.decide(posting, position not in opened.keys_in_use)
     if decided.has_entries:
         await write_batch(
             wire,

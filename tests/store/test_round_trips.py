@@ -14,9 +14,8 @@ from hpts.store.wire import Rows, Step, Wire
 from .ledger_fixture import Books, accrual, disbursement, open_ledger, payment, posting_of, reversal
 
 Pipelines = list[Sequence[Step]]
-OPEN = ["begin_writing", "enter_tenant", "claim_keys", "find_replays"]
-TOTALS = ["add_account_totals", "add_account_month_totals", "add_account_day_totals"]
-END = [*TOTALS, "append_block", "check_account_totals", "commit"]
+OPEN = ["begin_writing", "claim_keys", "find_replays"]
+END = ["add_account_totals", "append_block", "check_account_totals", "commit"]
 INSERT = ["insert_entries", "insert_lines"]
 BULK_INSERT = [*INSERT, "insert_entry_loans"]
 OPEN_PAYMENTS = [*OPEN, "lock_loans", "read_tenant"]

@@ -34,7 +34,7 @@ def test_a_server_that_ends_with_requests_unread_is_noticed_at_once(own_database
     ]
 
     async def scenario() -> float:
-        wire = await Wire.connect(own_database_url, WRITER_STATEMENTS)
+        wire = await Wire.connect(own_database_url, (*WRITER_STATEMENTS, "enter_tenant"))
         with psycopg.connect(own_database_url) as holder:
             holder.execute("LOCK TABLE journal_entries IN ACCESS EXCLUSIVE MODE")
             running = asyncio.create_task(wire.run(steps))
@@ -52,7 +52,7 @@ def test_a_server_that_ends_with_requests_unread_is_noticed_at_once(own_database
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 def test_an_idle_wire_whose_server_ended_is_broken_before_it_is_used(own_database_url, run) -> None:
     async def scenario() -> bool:
-        wire = await Wire.connect(own_database_url, WRITER_STATEMENTS)
+        wire = await Wire.connect(own_database_url, (*WRITER_STATEMENTS, "enter_tenant"))
         with psycopg.connect(own_database_url) as other:
             await asyncio.to_thread(terminate_others, other)
         deadline = time.monotonic() + LEARN_SECONDS_MAX

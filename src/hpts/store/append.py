@@ -7,6 +7,7 @@ decides anything.
 
 from collections.abc import Sequence
 from hashlib import sha256
+from struct import iter_unpack
 from typing import NamedTuple
 
 from hpts._posting import Batch, array_of
@@ -27,11 +28,12 @@ class Earlier(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """What the first pipeline found. `posted_at` is the database's clock (see Batch)."""
+    """What the first pipeline found. `posted_at` is the database's clock (see Batch);
+    `keys_in_use` are the positions, from 1, of keys that somebody else works on."""
 
     tenant_is_active: bool
     posted_at: int
-    claimed: list[bool]
+    keys_in_use: frozenset[int]
     earlier: dict[bytes, Earlier]
     loans: Rows
     busy_loans: frozenset[bytes]
@@ -62,8 +64,7 @@ async def open_batch(
     hashes = array_of(OID_INT8, [hash_key(tenant_id, key) for key in idempotency_keys])
     steps = [
         Step("begin_writing"),
-        _enter(tenant_id),
-        Step("claim_keys", (hashes,)),
+        Step("claim_keys", (tenant_id.hex().encode(), hashes)),
         Step("find_replays", (tenant_id, keys)),
         *_loan_steps(tenant_id, loan_ids, alone, wait_ms),
         Step("read_tenant", (tenant_id,)),
@@ -114,10 +115,9 @@ def write_steps(
     root = merkle_root(batch.entry_hashes)
     at = posted_at.to_bytes(8, "big", signed=True)
     on_stripe = stripe.to_bytes(2, "big")
-    accounts, currencies, layers, days, debits, credits = batch.take_totals()
+    totals = batch.take_totals()
     opened = batch.take_loans(is_new=True)
     changed = batch.take_loans(is_new=False)
-    by_day = (tenant_id, on_stripe, accounts, currencies, layers, days, debits, credits)
     steps = [
         Step("insert_entries", (tenant_id, at, *batch.take_entries())),
         Step("insert_lines", (tenant_id, *batch.take_lines())),
@@ -131,18 +131,11 @@ def write_steps(
         steps.append(Step("update_loans", (tenant_id, at, loan_ids, *components)))
     return [
         *steps,
-        Step("add_account_totals", (*by_day[:5], debits, credits)),
-        Step("add_account_month_totals", by_day),
-        Step("add_account_day_totals", by_day),
+        Step("add_account_totals", (tenant_id, on_stripe, *totals)),
         Step("append_block", (tenant_id, first_entry_id, entry_count.to_bytes(4, "big"), root)),
-        Step("check_account_totals", (tenant_id, accounts)),
+        Step("check_account_totals", (tenant_id, totals[0])),
         Step("commit"),
     ]
-
-
-def _enter(tenant_id: bytes) -> Step:
-    text = tenant_id.hex()
-    return Step("enter_tenant", (text.encode(),))
 
 
 def _loan_steps(
@@ -179,13 +172,19 @@ def _read_opened(found: dict[str, Rows]) -> Opened:
     return Opened(
         tenant_is_active=bool(tenant) and tenant[0][0] == b"active",
         posted_at=int.from_bytes(tenant[0][1] or b"", "big", signed=True) if tenant else 0,
-        claimed=[row[0] == b"\x01" for row in found["claim_keys"]],
+        keys_in_use=_positions(found["claim_keys"][0][1] or b""),
         earlier={row[0]: Earlier(*row[1:]) for row in found["find_replays"]},  # type: ignore[misc, arg-type]
         loans=[row[:7] for row in tried if row[1] is not None] + awaited,
         busy_loans=frozenset(row[0] for row in tried if row[7] == b"\x01" and row[0]),
         accrued_loans=frozenset(row[0] for row in found.get("find_accrued_loans", []) if row[0]),
         original=_read_original(found),
     )
+
+
+def _positions(array: bytes) -> frozenset[int]:
+    """The elements of a one-dimensional bigint[] in binary format, which may be empty."""
+    elements = iter_unpack(">iq", array[20:])
+    return frozenset(position for _, position in elements)
 
 
 def _read_original(found: dict[str, Rows]) -> OriginalEntry | None:

@@ -8,7 +8,6 @@ from importlib.resources import files
 
 WRITER_STATEMENTS = (
     "begin_writing",
-    "enter_tenant",
     "claim_keys",
     "find_replays",
     "lock_loans",
@@ -25,8 +24,6 @@ WRITER_STATEMENTS = (
     "insert_loans",
     "update_loans",
     "add_account_totals",
-    "add_account_month_totals",
-    "add_account_day_totals",
     "append_block",
     "check_account_totals",
     "commit",

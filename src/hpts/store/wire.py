@@ -139,11 +139,7 @@ class Wire:
 
         Raises StatementFailed for the first step that failed (none after it ran), ConnectionLost.
         """
-        send = self._pgconn.send_query_prepared
-        for statement, parameters, text in steps:
-            format_code = pq.Format.TEXT if text else pq.Format.BINARY
-            formats = [format_code] * len(parameters)
-            self._send(send, statement.encode(), parameters, formats, format_code)
+        self._send(self._send_all, steps)
         results = await self._sync()
         if len(results) == len(steps):
             for result in results:
@@ -165,6 +161,13 @@ class Wire:
         if any(result.status != pq.ExecStatus.COMMAND_OK for result in results):
             self.close()
             _raise_first(results, list(statements))
+
+    def _send_all(self, steps: Sequence[Step]) -> None:
+        send = self._pgconn.send_query_prepared
+        for statement, parameters, text in steps:
+            format_code = 0 if text else 1
+            formats = [format_code] * len(parameters)
+            send(statement.encode(), parameters, formats, format_code)
 
     def _send(self, send, *arguments) -> None:  # type: ignore[no-untyped-def]
         if self.is_broken:
