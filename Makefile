@@ -6,11 +6,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 KERNEL := src/hpts/_posting.pyx $(wildcard src/hpts/_*.pxd)
 WORKERS ?= 2
+BASE ?= HEAD~1
+ROUNDS ?= 4
+ONLY ?=
+SCENARIO ?= mixed
 
-.PHONY: install run test check bench clean help
+.PHONY: install run test check bench perf-report bench-compare loadtest clean help
 
 help: ## Show the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 install: $(STAMP) ## Make .venv, build the kernel, install the package and its development tools
 
@@ -36,8 +40,18 @@ check: install ## Lint, types, the kernel's stub and the SQL files
 	$(BIN)/python -m mypy.stubtest hpts._posting
 	$(BIN)/python -m pytest -q tests/store/test_sql_files.py
 
-bench: install ## Measure the kernel
+bench: install ## Measure kernel, requests, batches and queries
 	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only
+
+bench-compare: install ## Compare BASE (a revision) with this tree, benchmark by benchmark; ROUNDS, ONLY
+	$(BIN)/python -m bench.compare $(BASE) --rounds $(ROUNDS) $(if $(ONLY),--only "$(ONLY)")
+
+perf-report: install ## Measure everything, about 40 minutes; ONLY=name,name, QUICK=1, OUT=folder
+	$(BIN)/python -m bench.report $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(OUT),--out $(OUT))
+
+loadtest: install ## Hold a scenario against the objectives; SCENARIO, USERS, SECONDS, OUT, HPTS_URL and TOKEN
+	$(BIN)/python -m loadtest $(SCENARIO) $(if $(USERS),--users $(USERS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(OUT),--out $(OUT))
 
 clean: ## Remove what was built or installed here (not .hpts, which holds your books)
 	rm -rf $(VENV) build dist src/*.egg-info src/hpts/*.so .pytest_cache .mypy_cache .ruff_cache

@@ -6,6 +6,7 @@ matter.
 """
 
 import datetime
+import functools
 import re
 from collections.abc import Callable
 from hashlib import sha256
@@ -31,7 +32,10 @@ Command = TypeVar("Command")
 Payload = TypeVar("Payload", bound=msgspec.Struct)
 
 CURRENCY = re.compile(r"[A-Z]{3}")
+CURRENCIES_REMEMBERED = 256
 UUID_LENGTH = 36
+DAYS_REMEMBERED = 4_096
+"""Days are few and come again: a payment is effective today, a correction within a few years."""
 
 
 class Misfit(ValueError):
@@ -157,6 +161,7 @@ def parse_identifier(text: str) -> bytes:
     raise Misfit("must be a UUID")
 
 
+@functools.lru_cache(DAYS_REMEMBERED)
 def parse_day(text: str) -> int:
     """Days from 2000-01-01 of YYYY-MM-DD. Raises Misfit."""
     if len(text) == 10 and text[4] == text[7] == "-" and text.isascii():
@@ -175,6 +180,7 @@ def _amount(text: str) -> int:
     return int(text)
 
 
+@functools.lru_cache(CURRENCIES_REMEMBERED)
 def _currency(text: str) -> bytes:
     if not CURRENCY.fullmatch(text):
         raise Misfit("must be three capital letters")

@@ -1,0 +1,118 @@
+"""Reads of one worker from a real PostgreSQL: balances now and on a past day, journal pages.
+
+Through Reads, so with a round trip each and without HTTP or rendering. The books are one loan with
+a long history beside many short ones; each answer is checked against what was posted.
+"""
+
+import datetime
+import uuid
+from collections.abc import Coroutine
+from typing import Any, NamedTuple
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench.conftest import Worker
+from hpts.store.reads import EntryRow, LineRow
+from tests.store.ledger_fixture import days_ago, disbursement, payment
+
+ENTRIES, ENTRIES_SMALL = 5_000, 12
+OTHER_LOANS, OTHER_LOANS_SMALL = 1_000, 2
+DAYS = 400
+"""The history goes over whole months, which totals are kept by, and over the days within one."""
+PAST_DAY = days_ago(DAYS // 2)
+LENT_MINOR = 1_000_000
+CASH, PRINCIPAL = b"1000", 1100
+PAGE_SIZE = 50
+QUERIES = 300
+WARM_UPS = 20
+
+pytestmark = pytest.mark.benchmark(group="queries")
+
+
+class History(NamedTuple):
+    """What was posted to one loan: a disbursement, then payments of 1 minor unit."""
+
+    loan_id: uuid.UUID
+    entry_ids: list[uuid.UUID]
+    days: list[datetime.date]
+
+    def paid_minor(self, until: datetime.date) -> int:
+        return sum(day <= until for day in self.days[1:])
+
+
+@pytest.fixture(scope="module")
+def history(worker: Worker, is_measured: bool) -> History:
+    entries = ENTRIES if is_measured else ENTRIES_SMALL
+    others = OTHER_LOANS if is_measured else OTHER_LOANS_SMALL
+    loan_id = uuid.uuid4()
+    days = [days_ago(DAYS - at * DAYS // entries) for at in range(entries)]
+    worker.post_all([disbursement(uuid.uuid4(), LENT_MINOR) for _ in range(others)])
+    (opened,) = worker.post_all([disbursement(loan_id, LENT_MINOR, on=days[0])])
+    paid = worker.post_all([payment(loan_id, 1, on=day) for day in days[1:]])
+    if is_measured:
+        worker.settle()
+    return History(loan_id, [opened, *paid], days)
+
+
+def measure(benchmark: BenchmarkFixture, worker: Worker, query: Any, *parameters: Any) -> Any:
+    """The answer of a query of Reads, which is asked many times over."""
+
+    def ask() -> Any:
+        asked: Coroutine[Any, Any, Any] = query(worker.tenant_id, *parameters)
+        return worker.run(asked)
+
+    return benchmark.pedantic(ask, rounds=QUERIES, warmup_rounds=WARM_UPS)
+
+
+def test_a_loan_balance_now(benchmark: BenchmarkFixture, worker: Worker, history: History) -> None:
+    loan = measure(benchmark, worker, worker.ledger.reads.loan_now, history.loan_id.bytes)
+    assert loan.principal_minor == LENT_MINOR - len(history.entry_ids) + 1
+
+
+def test_a_loan_balance_on_a_past_day(
+    benchmark: BenchmarkFixture, worker: Worker, history: History
+) -> None:
+    day = PAST_DAY.isoformat().encode()
+    query = worker.ledger.reads.loan_as_of
+    _, owed, _ = measure(benchmark, worker, query, history.loan_id.bytes, day)
+    assert owed[PRINCIPAL] == LENT_MINOR - history.paid_minor(PAST_DAY)
+
+
+@pytest.mark.parametrize("until", [None, PAST_DAY], ids=["now", "on a past day"])
+def test_an_account_balance(
+    benchmark: BenchmarkFixture, worker: Worker, history: History, until: datetime.date | None
+) -> None:
+    as_of = until and until.isoformat().encode()
+    account = measure(benchmark, worker, worker.ledger.reads.account, CASH, b"USD", b"S", as_of)
+    assert account.debit_minor == history.paid_minor(until or days_ago(0))
+
+
+@pytest.mark.parametrize("place", ["first", "deep"])
+def test_a_page_of_a_loan(
+    benchmark: BenchmarkFixture, worker: Worker, history: History, place: str
+) -> None:
+    """A page as it is served: one entry more than it shows, and the lines of those shown."""
+    reads, loan_id = worker.ledger.reads, history.loan_id.bytes
+    count = len(history.entry_ids)
+    end = count if place == "first" else max(count // 20, 4)
+    before = None if place == "first" else history.entry_ids[end].bytes
+
+    async def read_page(tenant_id: bytes) -> tuple[list[EntryRow], list[LineRow]]:
+        entries = await reads.loan_entries(
+            tenant_id,
+            loan_id,
+            before=before,
+            count=PAGE_SIZE + 1,
+            from_date=None,
+            to_date=None,
+            event_type=None,
+        )
+        assert entries is not None
+        shown = [entry.journal_entry_id for entry in entries[:PAGE_SIZE]]
+        return entries, await reads.lines(tenant_id, shown)
+
+    entries, lines = measure(benchmark, worker, read_page)
+    expected = [str(entry_id) for entry_id in reversed(history.entry_ids[:end])]
+    assert [entry.journal_entry_id for entry in entries] == expected[: PAGE_SIZE + 1]
+    assert sorted(line.journal_entry_id for line in lines) == sorted(2 * expected[:PAGE_SIZE])

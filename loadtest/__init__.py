@@ -1,0 +1,1 @@
+"""Load tests against the service level objectives: locust scenarios and an open-loop generator."""
