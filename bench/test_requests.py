@@ -191,4 +191,4 @@ def test_building_a_problem(benchmark: BenchmarkFixture, raised: ProblemRaised) 
     assert [error["field"] for error in problem.get("errors", ())] == [
         error.field for error in raised.errors
     ]
-    assert (b"content-type", b"application/problem+json") in headers
+    assert ("content-type", "application/problem+json") in headers

@@ -287,7 +287,8 @@ class _Decided:
     """What becomes of each posting of an opened batch, decided in the order they came."""
 
     def __init__(self, tenant_id: bytes, chart: Chart, opened: Opened) -> None:
-        first = first_identifier(opened.posted_at, secrets.randbits(RANDOM_BITS))
+        drawn = secrets.randbits(2 * RANDOM_BITS)
+        first = first_identifier(opened.posted_at, drawn >> RANDOM_BITS)
         self.first_entry_id = first.to_bytes(16, "big")
         self.batch = Batch(
             tenant_id,
@@ -306,7 +307,7 @@ class _Decided:
         self._opened = opened
         self._today = day_at(opened.posted_at)
         self._posted_at = format_timestamp(opened.posted_at)
-        self._next_event_id = first_identifier(opened.posted_at, secrets.randbits(RANDOM_BITS))
+        self._next_event_id = first_identifier(opened.posted_at, drawn % 2**RANDOM_BITS)
 
     def decide(self, posting: Posting, is_claimed: bool) -> None:
         """Note the outcome of a posting, or that it is to be tried again."""

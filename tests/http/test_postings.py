@@ -99,9 +99,9 @@ def test_a_posting_is_answered_201_with_its_location() -> None:
     response, ledger = run(CONTENT, WITH_KEY, outcome=Posted(ENTRY, b"reply", False))
     headers = dict(response.headers)
     assert (response.status, response.body) == (201, b"reply")
-    assert headers[b"location"].endswith(b"/journal-entries/01010101-0101-0101-0101-010101010101")
-    assert headers[b"cache-control"] == b"no-store"
-    assert b"idempotent-replayed" not in headers
+    assert headers["location"].endswith("/journal-entries/01010101-0101-0101-0101-010101010101")
+    assert headers["cache-control"] == "no-store"
+    assert "idempotent-replayed" not in headers
     ((tenant_id, posting),) = ledger.given
     assert tenant_id == b"t" * 16
     assert (posting.idempotency_key, posting.actor) == (KEY, "téller".encode())
@@ -111,7 +111,7 @@ def test_a_replay_is_answered_200_with_the_same_bytes_and_location() -> None:
     first, _ = run(CONTENT, WITH_KEY, outcome=Posted(ENTRY, b"reply", False))
     replay, _ = run(CONTENT, WITH_KEY, outcome=Posted(ENTRY, b"reply", True))
     assert (replay.status, replay.body) == (200, first.body)
-    assert replay.headers == [*first.headers, (b"idempotent-replayed", b"true")]
+    assert replay.headers == [*first.headers, ("idempotent-replayed", "true")]
 
 
 def test_a_refusal_is_its_problem_with_its_errors() -> None:

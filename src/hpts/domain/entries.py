@@ -13,6 +13,7 @@ from hpts.domain.rejections import Refusal, Rejection, refuse
 EPOCH_DAY = datetime.date(2000, 1, 1).toordinal()
 """Days count from PostgreSQL's epoch."""
 EPOCH = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
+_NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 MICROSECONDS_PER_DAY = 86_400_000_000
 
 
@@ -65,8 +66,9 @@ def day_at(microseconds: int) -> int:
 
 def format_timestamp(microseconds: int) -> str:
     """RFC 3339 in UTC, always with six digits of a second."""
-    instant = EPOCH + datetime.timedelta(microseconds=microseconds)
-    return instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Without a zone, for isoformat would append its offset; strftime takes three times as long.
+    instant = _NAIVE_EPOCH + datetime.timedelta(0, 0, microseconds)
+    return instant.isoformat("T", "microseconds") + "Z"
 
 
 def check_effective(effective_day: int, today: int, field: str = "effective_at") -> Refusal | None:

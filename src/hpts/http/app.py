@@ -61,9 +61,9 @@ class App:
             response = Response(
                 *render_problem(raised, base_url=self._problem_base_url, trace_id=request.trace_id)
             )
-        response.headers.append((b"traceparent", traceparent))
+        response.headers.append(("traceparent", traceparent))
         if self._server_timing:
-            response.headers.append((b"server-timing", _server_timing(request)))
+            response.headers.append(("server-timing", _server_timing(request)))
         return response, code
 
     def log(self, request: Request, status: int, code: str | None) -> None:
@@ -87,7 +87,8 @@ class App:
         route = request.route = self._find(request)
         if route.scope is not None:
             started = time.perf_counter()
-            header = request.headers.get(b"authorization")
+            given = request.headers.get("authorization")
+            header = None if given is None else given.encode("latin-1")
             principal = self._verifier.verify_cached(header)
             if principal is None:
                 principal = await self._verifier.verify(header)
@@ -105,7 +106,7 @@ class App:
         route = methods.get(request.method)
         if route is None:
             allowed = ", ".join(sorted(methods))
-            raise ProblemRaised("method_not_allowed", headers=((b"allow", allowed.encode()),))
+            raise ProblemRaised("method_not_allowed", headers=(("allow", allowed),))
         return route
 
 
@@ -114,7 +115,7 @@ def _insufficient(scope: str) -> ProblemRaised:
     return ProblemRaised(
         "insufficient_scope",
         f"Ask the issuer for a token with the scope {scope}.",
-        headers=((b"www-authenticate", challenge.encode()),),
+        headers=(("www-authenticate", challenge),),
     )
 
 
@@ -124,9 +125,7 @@ def _problem_of(error: Exception, trace_id: str) -> ProblemRaised:
         case ProblemRaised() if error.code in KINDS:
             return error
         case TokenRefused():
-            challenge = error.challenge
-            encoded = challenge if isinstance(challenge, bytes) else challenge.encode()
-            return ProblemRaised("unauthorized", headers=((b"www-authenticate", encoded),))
+            return ProblemRaised("unauthorized", headers=(("www-authenticate", error.challenge),))
         case TenantUnknown():
             return ProblemRaised(Rejection.TENANT_UNKNOWN.value)
         case PoolBusy():
@@ -140,10 +139,8 @@ def _problem_of(error: Exception, trace_id: str) -> ProblemRaised:
             return ProblemRaised("internal_error")
 
 
-def _server_timing(request: Request) -> bytes:
-    return ", ".join(
-        f"{name};dur={seconds * 1000:.3f}" for name, seconds in request.timings
-    ).encode()
+def _server_timing(request: Request) -> str:
+    return ", ".join(f"{name};dur={seconds * 1000:.3f}" for name, seconds in request.timings)
 
 
 def _utc_today() -> datetime.date:

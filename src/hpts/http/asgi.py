@@ -14,21 +14,23 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 class AsgiRequest(Request):
     """A request as ASGI hands it over."""
 
-    __slots__ = ("_receive", "_sent_headers")
+    __slots__ = ("_query_string", "_receive", "_sent_headers")
 
     def __init__(self, scope: Scope, receive: Receive, watch: BodyWatch) -> None:
-        self._sent_headers: list[tuple[bytes, bytes]] = scope["headers"]
+        sent: list[tuple[bytes, bytes]] = scope["headers"]
+        self._sent_headers = sent
         self._receive = receive
-        super().__init__(
-            scope["method"],
-            scope["path"],
-            scope.get("query_string", b""),
-            dict(self._sent_headers),
-            watch,
-        )
+        self._query_string: bytes = scope.get("query_string", b"")
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in sent}
+        super().__init__(scope["method"], scope["path"], headers, watch)
 
-    def header_values(self, name: bytes) -> list[bytes]:
-        return [value for key, value in self._sent_headers if key == name]
+    @property
+    def query_string(self) -> bytes:
+        return self._query_string
+
+    def header_values(self, name: str) -> list[str]:
+        wanted = name.encode()
+        return [value.decode("latin-1") for key, value in self._sent_headers if key == wanted]
 
     async def _receive_body(self, bytes_max: int) -> bytes:
         chunks: list[bytes] = []
@@ -61,14 +63,9 @@ class AsgiAdapter:
 
     async def _serve(self, request: Request, send: Send) -> None:
         response, code = await self._app.answer(request)
-        response.headers.append((b"content-length", b"%d" % len(response.body)))
-        await send(
-            {
-                "type": "http.response.start",
-                "status": response.status,
-                "headers": response.headers,
-            }
-        )
+        headers = [(name.encode(), value.encode("latin-1")) for name, value in response.headers]
+        headers.append((b"content-length", b"%d" % len(response.body)))
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
         self._app.log(request, response.status, code)
 

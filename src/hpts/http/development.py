@@ -21,14 +21,15 @@ class DevelopmentEndpoints:
     async def post_token(self, request: Request) -> Response:
         """POST /oauth2/token (RFC 6749, section 4.4)."""
         form = await request.read_body(FORM_BYTES_MAX)
-        needed = (b"content-type", b"authorization")
-        sent = [(name, value) for name in needed if (value := request.headers.get(name))]
+        sent = [
+            (name.encode(), value.encode("latin-1"))
+            for name in ("content-type", "authorization")
+            if (value := request.headers.get(name)) is not None
+        ]
         status, body = self._issuer.client_credentials(form, sent, audience=self._audience)
         headers = [JSON, NO_STORE]
         if status == 401:
-            challenge = BASIC_CHALLENGE
-            encoded = challenge if isinstance(challenge, bytes) else challenge.encode()
-            headers.append((b"www-authenticate", encoded))
+            headers.append(("www-authenticate", BASIC_CHALLENGE))
         return Response(status, body, headers)
 
     async def get_key_set(self, request: Request) -> Response:

@@ -7,20 +7,20 @@ from hpts.http.messages import JSON, Request, Response
 from hpts.http.problems import ProblemRaised
 
 MEDIA_TYPES = {
-    "html": b"text/html; charset=utf-8",
-    "css": b"text/css; charset=utf-8",
-    "js": b"text/javascript; charset=utf-8",
-    "svg": b"image/svg+xml",
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
 }
 SECURITY = (
-    (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'"),
-    (b"x-content-type-options", b"nosniff"),
+    ("content-security-policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'"),
+    ("x-content-type-options", "nosniff"),
 )
 
 
 async def get_document(request: Request) -> Response:
     """The OpenAPI document as JSON."""
-    return Response(200, document_json(), [JSON, (b"cache-control", b"no-cache")])
+    return Response(200, document_json(), [JSON, ("cache-control", "no-cache")])
 
 
 async def get_docs_page(request: Request) -> Response:
@@ -40,5 +40,5 @@ def _asset(name: str) -> Response:
     if name not in known or media_type is None:
         raise ProblemRaised("not_found")
     body = files("hpts.http.assets").joinpath(name).read_bytes()
-    headers = [(b"content-type", media_type), (b"cache-control", b"no-cache"), *SECURITY]
+    headers = [("content-type", media_type), ("cache-control", "no-cache"), *SECURITY]
     return Response(200, body, headers)

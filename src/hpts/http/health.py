@@ -58,4 +58,4 @@ class Health:
 
 
 def _response(status: HealthStatus) -> Response:
-    return Response(200, msgspec.json.encode(status), [JSON, (b"cache-control", b"no-store")])
+    return Response(200, msgspec.json.encode(status), [JSON, ("cache-control", "no-store")])

@@ -14,9 +14,9 @@ from hpts.http.auth import Principal
 from hpts.http.problems import ProblemRaised
 from hpts.http.routes import Route
 
-JSON = (b"content-type", b"application/json")
-CLOSE = (b"connection", b"close")
-NO_STORE = (b"cache-control", b"no-store")
+JSON = ("content-type", "application/json")
+CLOSE = ("connection", "close")
+NO_STORE = ("cache-control", "no-store")
 WATCH_SECONDS = 1
 """How often unfinished bodies are looked at."""
 
@@ -26,13 +26,13 @@ class Response(msgspec.Struct):
 
     status: int
     body: bytes
-    headers: list[tuple[bytes, bytes]]
+    headers: list[tuple[str, str]]
 
 
 class Headers(Protocol):
     """Header values by lower-case name; of a header sent several times, one of them."""
 
-    def get(self, name: bytes, /) -> bytes | None: ...
+    def get(self, name: str, /) -> str | None: ...
 
 
 class BodyWatch:
@@ -93,20 +93,15 @@ class Request(ABC):
         "path",
         "path_parameters",
         "principal",
-        "query_string",
         "route",
         "started_at",
         "timings",
         "trace_id",
     )
 
-    def __init__(
-        self, method: str, path: str, query_string: bytes, headers: Headers, watch: BodyWatch
-    ) -> None:
-        """`query_string` is as the client wrote it."""
+    def __init__(self, method: str, path: str, headers: Headers, watch: BodyWatch) -> None:
         self.method = method
         self.path = path
-        self.query_string = query_string
         self.headers = headers
         self.started_at = time.perf_counter()
         self.trace_id = ""
@@ -116,8 +111,13 @@ class Request(ABC):
         self.timings: list[tuple[str, float]] = []
         self._watch = watch
 
+    @property
     @abstractmethod
-    def header_values(self, name: bytes) -> list[bytes]:
+    def query_string(self) -> bytes:
+        """As the client wrote it."""
+
+    @abstractmethod
+    def header_values(self, name: str) -> list[str]:
         """Every value of a header that may wrongly be sent twice."""
 
     @abstractmethod
@@ -133,8 +133,8 @@ class Request(ABC):
 
     async def read_body(self, bytes_max: int) -> bytes:
         """The body. Refuses with 413 as soon as it is known to be over `bytes_max`."""
-        declared = self.headers.get(b"content-length")
-        if declared is not None and declared.isdigit() and int(declared[:20]) > bytes_max:
+        declared = self.headers.get("content-length")
+        if declared is not None and declared.isdecimal() and int(declared[:20]) > bytes_max:
             raise too_large(bytes_max)
         task = self._watch.begin()
         try:

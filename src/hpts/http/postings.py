@@ -15,8 +15,8 @@ from hpts.http.problems import ProblemRaised
 from hpts.ledger import Ledger
 from hpts.posting import Outcome, Posted, Posting, Receipt
 
-IDEMPOTENCY_KEY = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:\-]{7,254}")
-REPLAYED = (b"idempotent-replayed", b"true")
+IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{7,254}")
+REPLAYED = ("idempotent-replayed", "true")
 
 
 class Operation(NamedTuple):
@@ -54,18 +54,18 @@ async def post(
 
 def check_media_type(request: Request) -> None:
     """415 unless the body is declared as JSON; parameters are allowed."""
-    declared = request.headers.get(b"content-type") or b""
-    if declared != b"application/json":
-        media_type = declared.partition(b";")[0].strip().lower()
-        if media_type != b"application/json":
+    declared = request.headers.get("content-type") or ""
+    if declared != "application/json":
+        media_type = declared.partition(";")[0].strip().lower()
+        if media_type != "application/json":
             raise ProblemRaised("unsupported_media_type")
 
 
 def _idempotency_key(request: Request) -> bytes:
-    key = request.headers.get(b"idempotency-key")
+    key = request.headers.get("idempotency-key")
     if key is not None and IDEMPOTENCY_KEY.fullmatch(key):
-        if len(request.header_values(b"idempotency-key")) == 1:
-            return key
+        if len(request.header_values("idempotency-key")) == 1:
+            return key.encode()
         problem, message = "duplicate_header", "must be given once"
     elif key is None:
         problem, message = "required", "every POST needs one, so that a retry posts nothing twice"
@@ -76,8 +76,8 @@ def _idempotency_key(request: Request) -> bytes:
 
 def _response(outcome: Outcome) -> Response:
     if isinstance(outcome, Posted):
-        location = b"/v1/journal-entries/" + format_identifier(outcome.journal_entry_id).encode()
-        headers = [JSON, NO_STORE, (b"location", location)]
+        location = "/v1/journal-entries/" + format_identifier(outcome.journal_entry_id)
+        headers = [JSON, NO_STORE, ("location", location)]
         if outcome.is_replay:
             return Response(200, outcome.reply, [*headers, REPLAYED])
         return Response(201, outcome.reply, headers)

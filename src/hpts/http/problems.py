@@ -65,7 +65,7 @@ class ProblemRaised(Exception):
         detail: str | None = None,
         *,
         errors: tuple[FieldError, ...] = (),
-        headers: tuple[tuple[bytes, bytes], ...] = (),
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         super().__init__(code)
         self.code = code
@@ -92,7 +92,7 @@ _encoder = msgspec.json.Encoder()
 
 def render_problem(
     raised: ProblemRaised, *, base_url: str, trace_id: str
-) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+) -> tuple[int, bytes, list[tuple[str, str]]]:
     """(status, body, headers) of a problem."""
     kind = KINDS[raised.code]
     problem = Problem(
@@ -106,10 +106,10 @@ def render_problem(
         errors=raised.errors,
     )
     headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"cache-control", b"no-store"),
+        ("content-type", "application/problem+json"),
+        ("cache-control", "no-store"),
         *raised.headers,
     ]
     if raised.code in RETRY_LATER:
-        headers.append((b"retry-after", b"%d" % RETRY_AFTER_SECONDS))
+        headers.append(("retry-after", str(RETRY_AFTER_SECONDS)))
     return kind.status, _encoder.encode(problem), headers

@@ -37,39 +37,27 @@ class RsgiProtocol(Protocol):
     ) -> None: ...
 
 
-class _Headers:
-    __slots__ = ("_headers",)
-
-    def __init__(self, headers: RsgiHeaders) -> None:
-        self._headers = headers
-
-    def get(self, name: bytes, /) -> bytes | None:
-        value = self._headers.get(name.decode())
-        return None if value is None else value.encode()
-
-    def all(self, name: bytes) -> list[bytes]:
-        return [value.encode() for value in self._headers.get_all(name.decode())]
-
-
 class RsgiRequest(Request):
     """A request as RSGI hands it over."""
 
-    __slots__ = ("_header_view", "_protocol")
+    __slots__ = ("_protocol", "_scope")
 
     def __init__(self, scope: RsgiScope, protocol: RsgiProtocol, watch: BodyWatch) -> None:
+        self._scope = scope
         self._protocol = protocol
-        self._header_view = _Headers(scope.headers)
-        super().__init__(
-            scope.method, scope.path, scope.query_string.encode(), self._header_view, watch
-        )
+        super().__init__(scope.method, scope.path, scope.headers, watch)
 
-    def header_values(self, name: bytes) -> list[bytes]:
-        return self._header_view.all(name)
+    @property
+    def query_string(self) -> bytes:
+        return self._scope.query_string.encode()
+
+    def header_values(self, name: str) -> list[str]:
+        return self._scope.headers.get_all(name)
 
     async def _receive_body(self, bytes_max: int) -> bytes:
         get = self.headers.get
         try:
-            if get(b"content-length") is not None and get(b"transfer-encoding") is None:
+            if get("content-length") is not None and get("transfer-encoding") is None:
                 return await self._protocol()  # the server reads no more than was declared
             return await self._receive_chunks(bytes_max)
         except (ProtocolClosed, ProtocolError):
@@ -105,6 +93,5 @@ class RsgiAdapter:
     async def __rsgi__(self, scope: RsgiScope, protocol: RsgiProtocol) -> None:
         request = RsgiRequest(scope, protocol, self._watch)
         response, code = await self._app.answer(request)
-        headers = [(name.decode(), value.decode()) for name, value in response.headers]
-        protocol.response_bytes(response.status, headers, response.body)
+        protocol.response_bytes(response.status, response.headers, response.body)
         self._app.log(request, response.status, code)
