@@ -14,7 +14,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench.conftest import Worker
 from bench.rates import note_rate
 from hpts.posting import Posted
-from hpts.store.reads import LoanRow
+from hpts.store.loan_reads import LoanRow
 from tests.store.ledger_fixture import accrual, days_ago, disbursement, payment
 
 LENT_MINOR, PAID_MINOR, INTEREST_MINOR = 1_000_000_000, 7, 137

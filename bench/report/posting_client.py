@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 
 from bench.report.programs import MeasurementFailed
+from hpts.domain.accrual import Accrual, AccruedLoan
 from hpts.domain.disbursement import Disbursement
 from hpts.domain.payment import Payment
 from hpts.ledger import Ledger
@@ -20,7 +21,7 @@ CHUNK = 512
 RETRY_SECONDS = 0.2
 RETRIES_MAX = 100
 
-Command = Disbursement | Payment
+Command = Accrual | Disbursement | Payment
 
 
 def identifier(*parts: object) -> bytes:
@@ -50,6 +51,12 @@ def payment(loan_id: bytes, amount_minor: int, day: int) -> Payment:
         effective_day=day,
         details=b'{"method":"ach"}',
     )
+
+
+def accrual(loan_ids: Iterable[bytes], interest_minor: int, day: int) -> Accrual:
+    """A day's interest of such loans, one entry."""
+    loans = tuple(AccruedLoan(loan_id, 1_000_000, interest_minor) for loan_id in loan_ids)
+    return Accrual(effective_day=day, loans=loans, details=b"{}")
 
 
 async def post_all(
@@ -108,7 +115,7 @@ async def _post(ledger: Ledger, tenant: bytes, command: Command) -> None:
 
 def _render(receipt: Receipt) -> bytes:
     """As long as the reply to a payment over HTTP, for it is stored with the entry."""
-    fees, interest, principal, suspense = receipt.result or (0, 0, 0, 0)
+    fees, interest, principal, suspense = (*receipt.result, 0, 0, 0, 0)[:4]
     return (
         f'{{"payment_event_id":"{uuid.UUID(bytes=receipt.event_id)}",'
         f'"journal_entry_id":"{uuid.UUID(bytes=receipt.journal_entry_id)}",'

@@ -48,8 +48,19 @@ LOG_TAIL_LINES_MAX = 15
 PORT = 5432
 """Only a part of the socket's name; said in the URL so that PGPORT cannot change it."""
 
+SHARED_BUFFERS_MB_MIN = 128
+SHARED_BUFFERS_MB_MAX = 1024
+
+
+def _shared_buffers_mb() -> int:
+    """An eighth of the machine's memory, within bounds: the rest is others', and the system's cache
+    holds what does not fit."""
+    memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    return min(max(memory_mb // 8, SHARED_BUFFERS_MB_MIN), SHARED_BUFFERS_MB_MAX)
+
+
 DEFAULT_SETTINGS: Final[Mapping[str, str]] = {
-    "shared_buffers": "256MB",
+    "shared_buffers": f"{_shared_buffers_mb()}MB",
     "max_connections": "200",
     "fsync": "on",
     "synchronous_commit": "on",

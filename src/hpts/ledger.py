@@ -36,8 +36,9 @@ from hpts.posting import (
 from hpts.store.append import Opened, open_batch, roll_back, write_batch
 from hpts.store.lanes import LaneFull, Lanes
 from hpts.store.pool import Pool, PoolBusy
-from hpts.store.reads import Reads, TenantUnknown
+from hpts.store.reads import Reads
 from hpts.store.statements import WRITER_STATEMENTS
+from hpts.store.tenancy import TenantUnknown
 from hpts.store.wire import ConnectFailed, ConnectionLost, StatementFailed, Wire
 from hpts.telemetry import logger
 

@@ -12,7 +12,7 @@ from hpts.http.auth import KeysUnavailable
 from hpts.http.messages import Request, Response
 from hpts.http.problems import ProblemRaised
 from hpts.store.pool import PoolBusy
-from hpts.store.reads import TenantUnknown
+from hpts.store.tenancy import TenantUnknown
 from hpts.store.wire import ConnectFailed, ConnectionLost, StatementFailed
 from tests.http.asgi import SCOPE, TENANT, TRACE_ID, TRACED, StubVerifier, answer, fine, serve
 

@@ -7,8 +7,8 @@ import uuid
 import psycopg
 import pytest
 
-from hpts.store.reads import TenantUnknown
 from hpts.store.reconcile import Reconciliation, reconcile
+from hpts.store.tenancy import TenantUnknown
 from hpts.store.tenants import set_tenant_status
 
 from .ledger_fixture import Books, accrual, days_ago, disbursement, payment, reversal, today

@@ -10,7 +10,7 @@ import pytest
 from hpts.domain.blocks import block_hash, canonical_entry, merkle_root
 from hpts.domain.entries import EPOCH, day_of
 from hpts.store import verify_snapshot
-from hpts.store.reads import TenantUnknown
+from hpts.store.tenancy import TenantUnknown
 from hpts.store.tenants import set_tenant_status
 from hpts.store.verify import CHECKS, Verified, verify, verify_tenant
 

@@ -1,9 +1,11 @@
-"""Payments and balance reads on a ledger of one tenant that grows to five million entries.
+"""Payments and balance reads on a ledger of one tenant that grows to 5 million entries, 20 million
+lines.
 
-Filled in process by real postings in full batches from two processes: 500,000 disbursements, then
-payments, two lines an entry. At each step, after VACUUM ANALYZE and CHECKPOINT (a ledger that grew
-over months has had them): payments/s at 256 connections and balance reads/s at 64, on 20,000 loans
-at random. Empty is a ledger that holds these loans' disbursements and nothing else.
+Filled in process by real postings from two processes: 500,000 disbursements, then payments (two
+lines an entry) and accrual batches of 10,000 loans, four lines an entry on the whole. At each step,
+after VACUUM ANALYZE and CHECKPOINT (a ledger that grew over months has had them): payments/s at 256
+connections and balance reads/s at 64, on 20,000 loans at random. Empty is a ledger that holds these
+loans' disbursements and nothing else.
 """
 
 import contextlib
@@ -20,7 +22,7 @@ from bench.report import wrk
 from bench.report.figures import at_least_ratio, at_most_ratio, median, shown_number
 from bench.report.measurements.reads import balance_paths, check_all_answered
 from bench.report.posting_client import identifier
-from bench.report.preload import loan_id
+from bench.report.preload import LOANS_PER_BATCH, loan_id
 from bench.report.programs import MeasurementFailed, running, say, tail_of
 from bench.report.results import Results
 from bench.report.run import Run
@@ -29,6 +31,7 @@ from bench.report.stage import Stage
 NAME = "ledger_size"
 TITLE = "Growth of the ledger"
 PROCESSES = 2
+LINES_PER_ENTRY = 4
 PAYERS, READERS = 256, 64
 PROGRESS_SECONDS = 15.0
 COUNT_ENTRIES = "SELECT coalesce(sum(entry_count), 0) FROM ledger_blocks WHERE tenant_id = %s"
@@ -38,6 +41,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One size. `entries` and `database_mb` are as they stood before measuring."""
 
     entries: int
+    lines: int
     database_mb: float
     payments: tuple[wrk.Load, ...]
     reads: tuple[wrk.Load, ...]
@@ -93,8 +97,13 @@ def measure(run: Run) -> Figures:
         # In two parts, so that no payment comes before the loan it is on.
         filling.open_loans(plan.ledger_loan_count if size else plan.loan_count)
         filling.grow_to(size)
+        filling.accrue_to(size)
         steps.append(_measure_step(run, filling.stage, filling.loans))
-    return Figures(steps=tuple(steps), preloaded=filling.posted, preload_seconds=filling.seconds)
+    return Figures(
+        steps=tuple(steps),
+        preloaded=filling.posted + filling.accrued,
+        preload_seconds=filling.seconds,
+    )
 
 
 class _Filling:
@@ -103,6 +112,7 @@ class _Filling:
     def __init__(self, stage: Stage, loan_count: int, seconds_max: float) -> None:
         self.stage = stage
         self.posted = 0
+        self.accrued = 0
         self.seconds = 0.0
         self._loan_count = loan_count
         self._seconds_max = seconds_max
@@ -120,25 +130,35 @@ class _Filling:
         """Have so many entries; what the measured payments have brought need not be posted."""
         self._post(size - _entry_count(self.stage))
 
+    def accrue_to(self, size: int) -> None:
+        """Have as many accrual batches as bring the lines to LINES_PER_ENTRY an entry."""
+        batches = size * (LINES_PER_ENTRY - 2) // min(LOANS_PER_BATCH, self._loan_count)
+        self._run("accruals", self.accrued, batches)
+        self.accrued = max(batches, self.accrued)
+
     def _post(self, count: int) -> None:
-        if count <= 0:
+        if count > 0:
+            self._run("entries", self.posted, self.posted + count)
+            self.posted += count
+
+    def _run(self, kind: str, first: int, last: int) -> None:
+        if last <= first:
             return
         started_at = time.monotonic()
         deadline = started_at + self._seconds_max - self.seconds
-        aim = _entry_count(self.stage) + count
+        aim = _entry_count(self.stage) + last - first
         with contextlib.ExitStack() as stack:
             processes = [
-                stack.enter_context(running(self._command(index, self.posted + count)))
+                stack.enter_context(running(self._command(kind, index, first, last)))
                 for index in range(PROCESSES)
             ]
             _await_all(self.stage, processes, deadline, aim)
-        self.posted += count
         self.seconds += time.monotonic() - started_at
 
-    def _command(self, index: int, last: int) -> list[str]:
-        numbers = (index, PROCESSES, self.posted, last, self._loan_count)
+    def _command(self, kind: str, index: int, first: int, last: int) -> list[str]:
+        numbers = (index, PROCESSES, first, last, self._loan_count)
         return [
-            *(sys.executable, "-m", "bench.report.preload", self.stage.database_url),
+            *(sys.executable, "-m", "bench.report.preload", kind, self.stage.database_url),
             *(str(self.stage.tenant_id), *map(str, numbers)),
         ]
 
@@ -169,6 +189,7 @@ def _measure_step(run: Run, stage: Stage, loan_count: int) -> Step:
     plan = run.plan
     stage.maintain()
     entries = _entry_count(stage)
+    lines = stage.fetch("SELECT count(*) FROM journal_lines")[0][0]
     size_bytes = stage.fetch("SELECT pg_database_size(current_database())")[0][0]
     loans = _sample(stage, stage.tenant_id, loan_count, plan.loan_count)
     paths = balance_paths(stage, "grown", loans)
@@ -186,6 +207,7 @@ def _measure_step(run: Run, stage: Stage, loan_count: int) -> Step:
         reads.append(load)
     step = Step(
         entries=entries,
+        lines=lines,
         database_mb=size_bytes / 1e6,
         payments=tuple(payments),
         reads=tuple(reads),
@@ -224,12 +246,13 @@ def details(figures: Figures) -> list[str]:
         f"{figures.preloaded:,} entries were posted beforehand in {figures.preload_seconds:,.0f} "
         "s; the others are measured payments of the steps before.",
         "",
-        "| entries | database GB | payments/s | p99 ms | reads/s | p99 ms |",
-        "|---:|---:|---:|---:|---:|---:|",
+        "| entries | lines | database GB | payments/s | p99 ms | reads/s | p99 ms |",
+        "|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for step in figures.steps:
         lines.append(
-            f"| {step.entries:,} | {step.database_mb / 1e3:.2f} | {step.payment_rate:,.0f} "
+            f"| {step.entries:,} | {step.lines:,} | {step.database_mb / 1e3:.2f} "
+            f"| {step.payment_rate:,.0f} "
             f"| {shown_number(median([load.p99_ms for load in step.payments]))} "
             f"| {step.read_rate:,.0f} "
             f"| {shown_number(median([load.p99_ms for load in step.reads]))} |"

@@ -16,7 +16,7 @@ from hpts.http.problems import KINDS, ProblemRaised, render_problem
 from hpts.http.routes import Route, RouteTable
 from hpts.http.tracing import read_trace
 from hpts.store.pool import PoolBusy
-from hpts.store.reads import TenantUnknown
+from hpts.store.tenancy import TenantUnknown
 from hpts.store.wire import ConnectionLost, StatementFailed
 from hpts.telemetry import JsonLines, RequestLine, logger
 

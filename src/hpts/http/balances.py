@@ -13,7 +13,8 @@ from hpts.http.parameters import Parameters, today
 from hpts.http.payloads import CURRENCY
 from hpts.http.problems import ProblemRaised
 from hpts.ledger import Ledger
-from hpts.store.reads import AccountRow, LoanRow
+from hpts.store.loan_reads import LoanRow
+from hpts.store.reads import AccountRow
 
 ACCOUNT_CODE = re.compile(r"[0-9]{4}")
 LAYERS = {"SETTLED": b"S", "PENDING": b"P", "ENCUMBRANCE": b"E"}

@@ -6,14 +6,12 @@ Reads take no locks and see only committed postings. Whoever calls turns rows in
 import uuid
 from typing import NamedTuple
 
+from hpts.store.loan_reads import LoanReads, LoanRow
 from hpts.store.pool import Pool
+from hpts.store.tenancy import run_for_tenant
 from hpts.store.wire import Rows, Step
 
 NEWEST = b"ffffffff-ffff-ffff-ffff-ffffffffffff"
-
-
-class TenantUnknown(Exception):
-    """The token names no tenant of this ledger, or a suspended one."""
 
 
 class EntryRow(NamedTuple):
@@ -44,16 +42,6 @@ class LineRow(NamedTuple):
     borrower_id: str | None
 
 
-class LoanRow(NamedTuple):
-    """What a loan owes now, in minor units; `last_activity_at` counts as in Batch."""
-
-    currency: str
-    principal_minor: int
-    interest_minor: int
-    fees_minor: int
-    last_activity_at: int | None
-
-
 class AccountRow(NamedTuple):
     """An account and everything that was debited and credited, in minor units."""
 
@@ -69,6 +57,7 @@ class Reads:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._loans = LoanReads(pool)
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -76,20 +65,22 @@ class Reads:
 
     async def chart(self, tenant_id: bytes) -> Rows:
         """The tenant's accounts: code, name, type, normal balance, role."""
-        (accounts,) = await self._run(tenant_id, Step("read_accounts", (_uuid(tenant_id),), True))
+        (accounts,) = await run_for_tenant(
+            self._pool, tenant_id, Step("read_accounts", (_uuid(tenant_id),), True)
+        )
         return accounts
 
     async def loan_now(self, tenant_id: bytes, loan_id: bytes) -> LoanRow | None:
         """What the loan owes now, or None when there is no such loan."""
-        (loans,) = await self._run(tenant_id, _step("read_loan_balance", tenant_id, _uuid(loan_id)))
-        return _loan(loans)
+        return await self._loans.read(tenant_id, loan_id)
 
     async def loan_as_of(
         self, tenant_id: bytes, loan_id: bytes, as_of_date: bytes
     ) -> tuple[LoanRow | None, dict[int, int], int | None]:
         """The loan now, what it owed by account code on a past day, and the newest posting
         counted."""
-        loans, sums = await self._run(
+        loans, sums = await run_for_tenant(
+            self._pool,
             tenant_id,
             _step("read_loan_balance", tenant_id, _uuid(loan_id)),
             _step("sum_loan_lines", tenant_id, _uuid(loan_id), as_of_date),
@@ -107,7 +98,8 @@ class Reads:
     ) -> AccountRow | None:
         """An account's totals now, or as of a day; None when the chart has no such account."""
         key = (account_code, currency, layer)
-        accounts, sums = await self._run(
+        accounts, sums = await run_for_tenant(
+            self._pool,
             tenant_id,
             _step("read_account", tenant_id, account_code),
             _step("sum_account_now", tenant_id, *key)
@@ -126,7 +118,8 @@ class Reads:
     ) -> tuple[EntryRow, list[LineRow]] | None:
         """One entry with its lines, or None."""
         text = _uuid(entry_id)
-        entries, lines = await self._run(
+        entries, lines = await run_for_tenant(
+            self._pool,
             tenant_id,
             _step("read_entry", tenant_id, text),
             _step("read_lines", tenant_id, b"{" + text + b"}"),
@@ -147,7 +140,8 @@ class Reads:
         event_type: bytes | None,
     ) -> list[EntryRow] | None:
         """At most `count` entries of the loan, newest first; None when there is no such loan."""
-        loans, entries = await self._run(
+        loans, entries = await run_for_tenant(
+            self._pool,
             tenant_id,
             _step("read_loan_balance", tenant_id, _uuid(loan_id)),
             _step(
@@ -166,7 +160,9 @@ class Reads:
     async def lines(self, tenant_id: bytes, entry_ids: list[str]) -> list[LineRow]:
         """The lines of the entries, entry by entry in their order."""
         wanted = "{" + ",".join(entry_ids) + "}"
-        (lines,) = await self._run(tenant_id, _step("read_lines", tenant_id, wanted.encode()))
+        (lines,) = await run_for_tenant(
+            self._pool, tenant_id, _step("read_lines", tenant_id, wanted.encode())
+        )
         return [_line(row) for row in lines]
 
     async def schema_version(self) -> int:
@@ -174,21 +170,6 @@ class Reads:
         async with self._pool.lease() as wire:
             ((row,),) = await wire.run([Step("read_schema_version", (), True)])
         return int(row[0] or 0)
-
-    async def _run(self, tenant_id: bytes, *steps: Step) -> list[Rows]:
-        """`steps` in the tenant's implicit transaction, which the pipeline's end closes."""
-        tenant = _uuid(tenant_id)
-        async with self._pool.lease() as wire:
-            _, tenants, *found = await wire.run(
-                [
-                    Step("enter_tenant", (tenant,), True),
-                    Step("read_tenant", (tenant,), True),
-                    *steps,
-                ]
-            )
-        if not tenants or tenants[0][0] != b"active":
-            raise TenantUnknown
-        return found
 
 
 def _step(statement: str, tenant_id: bytes, *parameters: bytes | None) -> Step:

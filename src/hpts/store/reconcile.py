@@ -15,8 +15,8 @@ import psycopg
 
 from hpts.domain.entries import EPOCH
 from hpts.domain.limits import AMOUNT_MINOR_MAX
-from hpts.store.reads import TenantUnknown
 from hpts.store.statements import sql
+from hpts.store.tenancy import TenantUnknown
 from hpts.store.wire import ConnectionLost
 
 CONNECT_SECONDS_MAX = 3

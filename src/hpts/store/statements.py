@@ -35,6 +35,7 @@ READER_STATEMENTS = (
     "read_accounts",
     "read_account",
     "read_loan_balance",
+    "read_loan_balances",
     "sum_loan_lines",
     "sum_account_now",
     "sum_account_as_of",

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable
 from typing import NamedTuple, TextIO
 
-from hpts.store.reads import TenantUnknown
+from hpts.store.tenancy import TenantUnknown
 from hpts.store.tenants import list_tenants
 from hpts.store.verify_blocks import check_chain
 from hpts.store.verify_entries import check_entries

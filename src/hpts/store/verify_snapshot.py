@@ -15,8 +15,8 @@ import psycopg
 from psycopg.types.numeric import Int4BinaryLoader, Int8BinaryLoader
 from psycopg.types.string import ByteaBinaryLoader
 
-from hpts.store.reads import TenantUnknown
 from hpts.store.statements import sql
+from hpts.store.tenancy import TenantUnknown
 
 ROWS_PER_FETCH = 1_000
 """Bounds the memory: an entry carries at most a few kilobytes of details and reply."""
