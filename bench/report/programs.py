@@ -61,9 +61,9 @@ def running(
 
     Standard error goes to the file `log`, or into the same pipe.
 
-    It has a process group of its own: Ctrl-C reaches us alone, and we end things in order. But not a
-    session: Linux shares the cores between sessions first (sched_autogroup), and a load generator
-    that gets half of them by that alone makes a no-op cost 57 us instead of 23.
+    It has a process group of its own: Ctrl-C reaches us alone, and we end things in order. But
+    no session of its own: Linux shares the cores between sessions first (sched_autogroup), and
+    a load generator that gets half of them by that alone makes a no-op cost 57 us instead of 23.
     """
     with contextlib.ExitStack() as stack:
         # Appending, so that the log may be cut while the program goes on writing to it.
