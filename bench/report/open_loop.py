@@ -1,4 +1,4 @@
-"""Adapter of loadtest/open_loop.py: payments at a fixed rate, timed from when each was due.
+"""Adapter of loadtest/open_loop.py: requests at a fixed rate, timed from when each was due.
 
 Unlike wrk it does not wait for an answer before it sends the next request, so that a server that
 stalls is charged with everything that would have come meanwhile.
@@ -39,12 +39,17 @@ def measure(
     rate: float,
     seconds: float,
     connections: int = 64,
+    reads: bool = False,
 ) -> Arrivals:
-    """Run the generator to its end. Raises MeasurementFailed."""
+    """Run the generator to its end. Raises MeasurementFailed.
+
+    Payments on the loans of a file; or, for `reads`, GET of the paths in it (see `read_lines`).
+    """
     command = [
         *(sys.executable, "-m", "loadtest.open_loop", base_url, token, loans),
         *("--rate", f"{rate:.2f}", "--seconds", f"{seconds:g}"),
         *("--connections", str(connections), "--warm-up", f"{WARM_UP_SECONDS:g}"),
+        *(("--method", "GET", "--path", "{loan_id}") if reads else ()),
     ]
     with running([str(part) for part in command]) as process:
         try:
@@ -52,6 +57,11 @@ def measure(
         except subprocess.TimeoutExpired as error:
             raise MeasurementFailed("the open-loop generator did not end in time") from error
     return parse_output(output.decode(errors="replace"))
+
+
+def read_lines(paths: list[str]) -> list[str]:
+    """Lines of a file for `reads`: each path stands where the generator looks for a loan."""
+    return [f"{path} -" for path in paths]
 
 
 def parse_output(output: str) -> Arrivals:

@@ -26,7 +26,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     history_years: tuple[int, ...] = (1, 5, 10)
     history_entries: int = 5_000
-    history_seconds: float = 5
+    history_seconds: float = 10
 
     ledger_steps: tuple[int, ...] = (0, 1_000_000, 2_000_000, 3_000_000, 4_000_000, 5_000_000)
     ledger_loan_count: int = 500_000

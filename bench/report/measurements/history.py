@@ -1,8 +1,9 @@
-"""Reads of the past by 8 closed-loop connections: balances as of a day, pages of a journal.
+"""Reads of the past at a fixed rate (open loop): balances as of a day, pages of a journal.
 
 Three tenants with a payment each day for 1, 5 and 10 years, posted with those days: the balance of
 the cash account as of days at random in it. A loan with 5,000 entries: its first page of 50
-entries, and the ten pages before its last, reached by their tokens.
+entries, and the ten pages before its last, reached by their tokens. The rate leaves the cores room:
+at saturation a latency says how the processes were scheduled, not how long a read takes.
 """
 
 import asyncio
@@ -12,12 +13,12 @@ import random
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from bench.report import wrk
+from bench.report import open_loop as generator
 from bench.report.figures import Target, at_most, at_most_ratio, median, shown_number
-from bench.report.measurements.reads import check_all_answered
 from bench.report.posting_client import Command, disbursement, identifier, payment, post_all
 from bench.report.programs import MeasurementFailed, say
 from bench.report.results import Results
@@ -28,7 +29,8 @@ from hpts.ledger import Ledger
 
 NAME = "history"
 TITLE = "The past"
-CONNECTIONS = 8
+CONNECTIONS = 16
+BALANCES_PER_SECOND, PAGES_PER_SECOND = 500.0, 100.0
 DAYS_READ = 365
 PAGE_SIZE = 50
 DEEP_PAGES = 10
@@ -40,15 +42,23 @@ SAME_FACTOR = 1.3
 FIRST, DEEP = "first page", "deep pages"
 
 
+class _Subject(NamedTuple):
+    """What is read: with which token, the paths of which file, how often a second."""
+
+    token: str
+    paths: Path
+    rate: float
+
+
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """The repetitions of each subject, by its name."""
 
     entries: int
-    loads: dict[str, tuple[wrk.Load, ...]]
+    arrivals: dict[str, tuple[generator.Arrivals, ...]]
 
     def middle(self, subject: str, field: str) -> float:
         """The median over the repetitions."""
-        return median([getattr(load, field) for load in self.loads.get(subject, ())])
+        return median([getattr(each, field) for each in self.arrivals.get(subject, ())])
 
 
 def _of(subject: str, field: str, results: Results) -> float:
@@ -93,22 +103,27 @@ TARGETS = (
 def measure(run: Run) -> Figures:
     """Post the histories, then read each in turns."""
     stage, plan = run.stage, run.plan
-    scripts = {}
-    for years in plan.history_years:
-        scripts[_years(years)] = _balances(stage, years)
-    scripts |= _pages(stage, plan.history_entries)
-    loads: dict[str, list[wrk.Load]] = {subject: [] for subject in scripts}
+    subjects = {_years(years): _balances(stage, years) for years in plan.history_years}
+    subjects |= _pages(stage, plan.history_entries)
+    found: dict[str, list[generator.Arrivals]] = {name: [] for name in subjects}
     for _ in range(plan.repetitions):
-        for subject, script in scripts.items():
-            load = wrk.measure(
-                stage.base_url, script, connections=CONNECTIONS, seconds=plan.history_seconds
+        for name, subject in subjects.items():
+            arrivals = generator.measure(
+                stage.base_url,
+                subject.token,
+                subject.paths,
+                rate=subject.rate,
+                seconds=plan.history_seconds,
+                connections=CONNECTIONS,
+                reads=True,
             )
-            check_all_answered(load)
-            loads[subject].append(load)
-            say(f"  {subject}: {load.rate:,.0f}/s, p99 {load.p99_ms:.1f} ms")
+            if arrivals.failed:
+                raise MeasurementFailed(f"{arrivals.failed} reads failed: {name}")
+            found[name].append(arrivals)
+            say(f"  {name}: p50 {arrivals.p50_ms:.1f}, p99 {arrivals.p99_ms:.1f} ms")
     return Figures(
         entries=plan.history_entries,
-        loads={subject: tuple(each) for subject, each in loads.items()},
+        arrivals={name: tuple(each) for name, each in found.items()},
     )
 
 
@@ -116,7 +131,7 @@ def _today() -> int:
     return day_of(datetime.datetime.now(datetime.UTC).date())
 
 
-def _balances(stage: Stage, years: int) -> wrk.Script:
+def _balances(stage: Stage, years: int) -> _Subject:
     """A tenant with a payment on each day of so many years, and reads of its past."""
     tenant_id = stage.add_tenant(f"history of {_years(years)}")
     days = range(_today() - round(years * 365.25), _today())
@@ -126,7 +141,7 @@ def _balances(stage: Stage, years: int) -> wrk.Script:
         f"/v1/accounts/{CASH}/balance?currency=USD&as_of_date={date_of(day).isoformat()}"
         for day in drawn
     ]
-    return wrk.reads(stage.token(tenant_id), stage.paths(f"history-{years}", paths))
+    return _subject(stage, stage.token(tenant_id), f"history-{years}", paths, BALANCES_PER_SECOND)
 
 
 async def _post_days(database_url: str, tenant_id: uuid.UUID, days: range) -> None:
@@ -149,7 +164,7 @@ async def _post(database_url: str, tenant_id: uuid.UUID, commands: Iterator[Comm
         await ledger.close()
 
 
-def _pages(stage: Stage, entries: int) -> dict[str, wrk.Script]:
+def _pages(stage: Stage, entries: int) -> dict[str, _Subject]:
     """A loan with so many entries, and reads of its first and its deep pages."""
     tenant_id = stage.add_tenant("a long journal")
     loan_id = identifier("journal", tenant_id.bytes)
@@ -164,15 +179,15 @@ def _pages(stage: Stage, entries: int) -> dict[str, wrk.Script]:
     token = stage.token(tenant_id)
     pages = _walk(stage, token, uuid.UUID(bytes=loan_id))
     return {
-        FIRST: wrk.reads(token, _file(stage, FIRST, pages[:1])),
-        DEEP: wrk.reads(token, _file(stage, DEEP, pages[-1 - DEEP_PAGES : -1])),
+        FIRST: _subject(stage, token, "first-page", pages[:1], PAGES_PER_SECOND),
+        DEEP: _subject(stage, token, "deep-pages", pages[-1 - DEEP_PAGES : -1], PAGES_PER_SECOND),
     }
 
 
-def _file(stage: Stage, subject: str, pages: list[str]) -> Path:
-    if not pages:
-        raise MeasurementFailed("the journal has too few pages")
-    return stage.paths(subject.replace(" ", "-"), pages)
+def _subject(stage: Stage, token: str, name: str, paths: list[str], rate: float) -> _Subject:
+    if not paths:
+        raise MeasurementFailed(f"nothing to read: {name}")
+    return _Subject(token, stage.paths(name, generator.read_lines(paths)), rate)
 
 
 def _walk(stage: Stage, token: str, loan_id: uuid.UUID) -> list[str]:
@@ -192,14 +207,14 @@ def details(figures: Figures) -> list[str]:
     lines = [
         f"The journal's loan has {figures.entries:,} entries.",
         "",
-        "| read | requests/s | p50 ms | p99 ms | p99.9 ms |",
-        "|---|---:|---:|---:|---:|",
+        "| read | requests/s | p50 ms | p99 ms | p99.9 ms | max ms | generator late ms |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
-    for subject in figures.loads:
-        rate = median([load.rate for load in figures.loads[subject]])
+    for subject in figures.arrivals:
+        rate = figures.middle(subject, "achieved")
         times = " | ".join(
             shown_number(figures.middle(subject, field))
-            for field in ("p50_ms", "p99_ms", "p999_ms")
+            for field in ("p50_ms", "p99_ms", "p999_ms", "max_ms", "generator_late_ms")
         )
         lines.append(f"| {subject} | {rate:,.0f} | {times} |")
     return lines
