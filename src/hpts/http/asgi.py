@@ -1,10 +1,10 @@
 """The application behind ASGI, the interface that any ASGI server has."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from hpts.http.app import App
-from hpts.http.messages import BodyWatch, Request, broken_off, too_large
+from hpts.http.messages import BodyWatch, Request, broken_off, join_chunks
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -32,20 +32,17 @@ class AsgiRequest(Request):
         wanted = name.encode()
         return [value.decode("latin-1") for key, value in self._sent_headers if key == wanted]
 
-    async def _receive_body(self, bytes_max: int) -> bytes:
-        chunks: list[bytes] = []
-        size = 0
-        while True:
+    async def _receive_body(self, bytes_max: int, *, is_declared: bool) -> bytes:
+        return await join_chunks(self._chunks(), bytes_max)
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        is_more = True
+        while is_more:
             message = await self._receive()
             if message["type"] != "http.request":
                 raise broken_off()
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > bytes_max:
-                raise too_large(bytes_max)
-            chunks.append(chunk)
-            if not message.get("more_body"):
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            yield message.get("body", b"")
+            is_more = message.get("more_body", False)
 
 
 class AsgiAdapter:

@@ -5,6 +5,7 @@ read, in size and in time. Which server interface carries them is the adapters' 
 import asyncio
 import time
 from abc import ABC, abstractmethod
+from collections.abc import AsyncIterable
 from typing import Protocol
 
 import msgspec
@@ -121,9 +122,9 @@ class Request(ABC):
         """Every value of a header that may wrongly be sent twice."""
 
     @abstractmethod
-    async def _receive_body(self, bytes_max: int) -> bytes:
-        """The body as it comes in. Raises ProblemRaised once it is over `bytes_max` or breaks
-        off."""
+    async def _receive_body(self, bytes_max: int, *, is_declared: bool) -> bytes:
+        """The body as it comes in; `is_declared` where its size was given and is within the bound.
+        Raises ProblemRaised once it is over `bytes_max` or breaks off."""
 
     def client(self) -> Principal:
         """Who calls. Only for operations that need a token."""
@@ -138,7 +139,7 @@ class Request(ABC):
             raise too_large(bytes_max)
         task = self._watch.begin()
         try:
-            body = await self._receive_body(bytes_max)
+            body = await self._receive_body(bytes_max, is_declared=declared is not None)
         except asyncio.CancelledError:
             if not self._watch.end(task):
                 raise
@@ -150,6 +151,18 @@ class Request(ABC):
             raise
         self._watch.end(task)
         return body
+
+
+async def join_chunks(chunks: AsyncIterable[bytes], bytes_max: int) -> bytes:
+    """All of a body. Raises ProblemRaised as soon as it is over `bytes_max`."""
+    kept: list[bytes] = []
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > bytes_max:
+            raise too_large(bytes_max)
+        kept.append(chunk)
+    return kept[0] if len(kept) == 1 else b"".join(kept)
 
 
 def too_large(bytes_max: int) -> ProblemRaised:

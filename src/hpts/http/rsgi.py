@@ -7,7 +7,7 @@ from typing import Protocol
 from granian.rsgi import ProtocolClosed, ProtocolError  # type: ignore[attr-defined]
 
 from hpts.http.app import App
-from hpts.http.messages import BodyWatch, Request, broken_off, too_large
+from hpts.http.messages import BodyWatch, Request, broken_off, join_chunks
 
 
 class RsgiHeaders(Protocol):
@@ -54,24 +54,13 @@ class RsgiRequest(Request):
     def header_values(self, name: str) -> list[str]:
         return self._scope.headers.get_all(name)
 
-    async def _receive_body(self, bytes_max: int) -> bytes:
-        get = self.headers.get
+    async def _receive_body(self, bytes_max: int, *, is_declared: bool) -> bytes:
         try:
-            if get("content-length") is not None and get("transfer-encoding") is None:
+            if is_declared and self.headers.get("transfer-encoding") is None:
                 return await self._protocol()  # the server reads no more than was declared
-            return await self._receive_chunks(bytes_max)
+            return await join_chunks(self._protocol, bytes_max)
         except (ProtocolClosed, ProtocolError):
             raise broken_off() from None
-
-    async def _receive_chunks(self, bytes_max: int) -> bytes:
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in self._protocol:
-            size += len(chunk)
-            if size > bytes_max:
-                raise too_large(bytes_max)
-            chunks.append(chunk)
-        return b"".join(chunks)
 
 
 class RsgiAdapter:
