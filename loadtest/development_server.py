@@ -79,7 +79,7 @@ class DevelopmentServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self) -> None:
-        port = _free_port()
+        port = free_port()
         self.base_url = f"http://127.0.0.1:{port}"
         self._environment = {
             name: value
@@ -127,7 +127,7 @@ def is_ready(base_url: str) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Below the ports that the kernel gives to clients, so that it stays free meanwhile."""
     while True:
         port = random.SystemRandom().randrange(20_000, 32_000)

@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import uuid
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from bench.report.programs import MeasurementFailed
 from hpts.domain.accrual import Accrual, AccruedLoan
@@ -22,6 +23,7 @@ RETRY_SECONDS = 0.2
 RETRIES_MAX = 100
 
 Command = Accrual | Disbursement | Payment
+Money = TypeVar("Money", Disbursement, Payment)
 
 
 def identifier(*parts: object) -> bytes:
@@ -31,19 +33,16 @@ def identifier(*parts: object) -> bytes:
 
 def disbursement(loan_id: bytes, amount_minor: int, day: int) -> Disbursement:
     """Opens a loan in USD; the day counts from 2000-01-01."""
-    return Disbursement(
-        loan_id=loan_id,
-        borrower_id=identifier("borrower", loan_id),
-        amount_minor=amount_minor,
-        currency=b"USD",
-        effective_day=day,
-        details=b'{"method":"ach"}',
-    )
+    return _of_loan(Disbursement, loan_id, amount_minor, day)
 
 
 def payment(loan_id: bytes, amount_minor: int, day: int) -> Payment:
     """A payment on such a loan."""
-    return Payment(
+    return _of_loan(Payment, loan_id, amount_minor, day)
+
+
+def _of_loan(kind: type[Money], loan_id: bytes, amount_minor: int, day: int) -> Money:
+    return kind(
         loan_id=loan_id,
         borrower_id=identifier("borrower", loan_id),
         amount_minor=amount_minor,

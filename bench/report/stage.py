@@ -8,7 +8,6 @@ import contextlib
 import json
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from bench.report.server_log import ServerLog
 from hpts.embedded import running_url
 from hpts.http.issuer import ALL_SCOPES, DevelopmentIssuer
 from hpts.store.tenants import add_tenant
+from loadtest.development_server import free_port
 
 WORKERS = 2
 READY_SECONDS_MAX = 120.0
@@ -226,10 +226,3 @@ def _await_ready(process: subprocess.Popen[bytes], log: ServerLog) -> None:
     threading.Thread(target=read, daemon=True).start()
     if not ready.wait(READY_SECONDS_MAX) or process.poll() is not None:
         raise MeasurementFailed(f"`hpts dev` did not get ready: {tail_of(log.tail())}")
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

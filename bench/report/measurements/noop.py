@@ -21,7 +21,7 @@ from bench.report.process_tree import cpu_of
 from bench.report.programs import MeasurementFailed, running, say, tail_of
 from bench.report.results import Results
 from bench.report.run import Run
-from bench.report.stage import free_port
+from loadtest.development_server import free_port
 
 NAME = "noop"
 TITLE = "The HTTP server alone: no-op"
