@@ -24,9 +24,12 @@ from hpts.embedded import EmbeddedError, EmbeddedPostgres, running_url
 
 SOURCE = Path(embedded.__file__).parent.parent
 OWNER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from hpts.embedded import EmbeddedPostgres
+# Whatever started the tests may ignore them, as nohup and background jobs do.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 server = EmbeddedPostgres(Path(sys.argv[1]))
 server.start()
 print(server.pid, flush=True)
