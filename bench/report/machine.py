@@ -25,6 +25,7 @@ SETTINGS = (
     "synchronous_commit",
     "full_page_writes",
     "wal_compression",
+    "wal_init_zero",
     "shared_buffers",
     "max_wal_size",
     "checkpoint_timeout",
