@@ -66,8 +66,8 @@ DEFAULT_SETTINGS: Final[Mapping[str, str]] = {
     "synchronous_commit": "on",
     "full_page_writes": "on",
     "wal_compression": "on",
-    # A new 16 MB segment of the log filled with zeros holds up every commit for 50 ms, once a second
-    # under load until enough are there to recycle.
+    # A new 16 MB segment of the log filled with zeros holds up every commit for 50 ms, once a
+    # second under load until enough are there to recycle.
     "wal_init_zero": "off",
     "min_wal_size": "256MB",
     "max_wal_size": "2GB",
