@@ -205,6 +205,7 @@ def start_server(
         HPTS_WORKERS="2",
         HPTS_ISSUER=DEVELOPMENT_ISSUER,
         HPTS_JWKS_URL=issuer.jwks_path.resolve().as_uri(),
+        HPTS_CHECKPOINT_KEY=str(issuer.checkpoint_key()),
         **variables,
     )
     with log.open("ab") as output:

@@ -35,6 +35,7 @@ PLACES = {
     "hpts.embedded": "edge",
     "hpts.postgres_account": "edge",
     "hpts.postgres_binaries": "edge",
+    "hpts.proofs": "leaf",
     "hpts.server": "edge",
     "hpts.state_lock": "edge",
 }
@@ -42,7 +43,7 @@ PLACES = {
 ONLY_IN = {
     "psycopg": ("hpts.store", "hpts.cli", "hpts.development", "hpts.embedded"),
     "jwt": ("hpts.http",),
-    "cryptography": ("hpts.http",),
+    "cryptography": ("hpts.http", "hpts.proofs"),
     "yaml": ("hpts.http.document",),
     "jsonschema": ("hpts.http.document",),
     "granian": ("hpts.server", "hpts.http.rsgi"),

@@ -9,8 +9,10 @@ import socket
 import sys
 import uuid
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
 import psycopg
 
 from hpts import __version__
@@ -70,8 +72,21 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("--expires-in", type=_positive, default=3600, metavar="SECONDS")
     token.add_argument("--subject", default="developer", help="who acts; stands on the entries")
     add("config", _config, "Print the effective settings, secrets masked.")
+    add(
+        "checkpoint-key",
+        _checkpoint_key,
+        "Print the public key of checkpoints.",
+        "An auditor verifies proofs with it (docs/PROOFS.md).",
+    )
     verify = add("verify", _verify, "Check the books.", "Exit status 1 when anything is wrong.")
     verify.add_argument("--tenant", type=uuid.UUID, help="only this tenant")
+    verify.add_argument(
+        "--since",
+        type=Path,
+        metavar="FILE",
+        help="only what came since the verification that wrote FILE, which is written anew; "
+        "where there is no FILE yet, everything",
+    )
     demo = add("demo", _demo, "Run a lending portfolio through a running `hpts dev`.")
     demo.add_argument("--loans", type=_positive, default=1000)
     demo.add_argument("--months", type=_positive, default=12)
@@ -193,10 +208,28 @@ def _config(_: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def _checkpoint_key(_: argparse.Namespace, settings: Settings) -> int:
+    from hpts.http.issuer import DevelopmentIssuer  # noqa: PLC0415
+    from hpts.server import load_checkpoint_key  # noqa: PLC0415
+
+    key = load_checkpoint_key(settings)
+    issuer_dir = settings.state_dir / "issuer"
+    if key is None and issuer_dir.is_dir():
+        path = DevelopmentIssuer.open(issuer_dir).checkpoint_key()
+        key = load_checkpoint_key(msgspec.structs.replace(settings, checkpoint_key=path))
+    if key is None:
+        raise CommandError("no key: set HPTS_CHECKPOINT_KEY, or start `hpts dev` once")
+    print(key.public_pem, end="")
+    return 0
+
+
 def _verify(chosen: argparse.Namespace, settings: Settings) -> int:
     from hpts.store.verify import verify  # noqa: PLC0415
 
-    return verify(_database(settings), chosen.tenant, sys.stdout)
+    try:
+        return verify(_database(settings), chosen.tenant, sys.stdout, chosen.since)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
 
 
 def _demo(chosen: argparse.Namespace, settings: Settings) -> int:

@@ -34,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     audience: str = "hpts"
     jwks_url: str | None = None
     jwt_algorithms: tuple[str, ...] = ("RS256", "ES256")
+    checkpoint_key: Path | None = None
     problem_base_url: str = "https://errors.hpts.example.com/"
     max_body_bytes: int = limits.BODY_BYTES_MAX
     queue_limit: int = limits.QUEUE_POSTINGS_MAX
@@ -197,6 +198,9 @@ VARIABLES: dict[str, _Variable] = {
     ),
     "HPTS_JWT_ALGORITHMS": _Variable(
         "jwt_algorithms", _algorithms, "signature algorithms accepted, comma-separated"
+    ),
+    "HPTS_CHECKPOINT_KEY": _Variable(
+        "checkpoint_key", _path, "file with the Ed25519 private key (PEM) that signs checkpoints"
     ),
     "HPTS_PROBLEM_BASE_URL": _Variable(
         "problem_base_url", _problem_base, "what a problem's `type` starts with"

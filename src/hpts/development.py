@@ -43,6 +43,7 @@ def run_development(settings: Settings, out: TextIO = sys.stdout) -> None:
             database_url=database_url,
             issuer=DEVELOPMENT_ISSUER,
             jwks_url=issuer.jwks_path.resolve().as_uri(),
+            checkpoint_key=settings.checkpoint_key or issuer.checkpoint_key(),
             dev_issuer_dir=(settings.state_dir / "issuer").resolve(),
         )
         token = issuer.token(

@@ -36,6 +36,7 @@ from hpts.posting import (
 from hpts.store.append import Opened, open_batch, roll_back, write_batch
 from hpts.store.lanes import LaneFull, Lanes
 from hpts.store.pool import Pool, PoolBusy
+from hpts.store.proofs import Proofs
 from hpts.store.reads import Reads
 from hpts.store.statements import WRITER_STATEMENTS
 from hpts.store.tenancy import TenantUnknown
@@ -55,11 +56,11 @@ class Ledger:
     """All tenants of one database, as one worker serves them."""
 
     def __init__(self, database_url: str, *, queue_max: int = limits.QUEUE_POSTINGS_MAX) -> None:
-        self.reads = Reads(
-            Pool.of_readers(
-                database_url, limits.READERS_PER_WORKER, waiters_max=limits.READ_WAITERS_MAX
-            )
+        readers = Pool.of_readers(
+            database_url, limits.READERS_PER_WORKER, waiters_max=limits.READ_WAITERS_MAX
         )
+        self.reads = Reads(readers)
+        self.proofs = Proofs(readers)
         self._writers = Pool(
             database_url,
             WRITER_STATEMENTS,

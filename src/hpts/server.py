@@ -25,11 +25,13 @@ from hpts.http import balances, docs, journal, postings
 from hpts.http.app import App, Handler
 from hpts.http.asgi import AsgiAdapter
 from hpts.http.auth import Verifier
+from hpts.http.checkpoint_key import CheckpointKey
 from hpts.http.development import DevelopmentEndpoints
 from hpts.http.health import Health
 from hpts.http.issuer import DevelopmentIssuer
 from hpts.http.jwks import KeySource
 from hpts.http.messages import Request, Response
+from hpts.http.proofs import ProofEndpoints
 from hpts.http.reconciliation import Reconciler
 from hpts.http.routes import DEVELOPMENT_ROUTES, ROUTES, UNDOCUMENTED_ROUTES, RouteTable
 from hpts.http.rsgi import RsgiAdapter
@@ -91,11 +93,22 @@ def check_serving(settings: Settings) -> None:
         "HPTS_ISSUER": settings.issuer,
         "HPTS_JWKS_URL": settings.jwks_url,
     }
+    load_checkpoint_key(settings)
     missing = [name for name, value in needed.items() if value is None]
     if missing:
         raise ConfigError(
             f"{' and '.join(missing)} must be set to serve; `hpts dev` needs none of them"
         )
+
+
+def load_checkpoint_key(settings: Settings) -> CheckpointKey | None:
+    """The key that signs checkpoints, or None where none is set. Raises ConfigError."""
+    if settings.checkpoint_key is None:
+        return None
+    try:
+        return CheckpointKey.load(settings.checkpoint_key)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"HPTS_CHECKPOINT_KEY: {error}") from error
 
 
 def check_port(host: str, port: int) -> None:
@@ -164,6 +177,7 @@ def _handlers(settings: Settings, ledger: Ledger, database_url: str) -> dict[str
     def reading(handler: Callable[[Request, Ledger], Awaitable[Response]]) -> Handler:
         return lambda request: handler(request, ledger)
 
+    proofs = ProofEndpoints(ledger, load_checkpoint_key(settings))
     health = Health(ledger, schema_version=len(load_migrations()), git_sha=settings.git_sha)
     return {
         "postPayment": posting(postings.POST_PAYMENT),
@@ -174,6 +188,10 @@ def _handlers(settings: Settings, ledger: Ledger, database_url: str) -> dict[str
         "listLoanJournalEntries": reading(journal.list_loan_journal_entries),
         "getAccountBalance": reading(balances.get_account_balance),
         "getJournalEntry": reading(journal.get_journal_entry),
+        "getJournalEntryProof": proofs.get_journal_entry_proof,
+        "getLatestCheckpoint": proofs.get_latest_checkpoint,
+        "getCheckpoint": proofs.get_checkpoint,
+        "getConsistencyProof": proofs.get_consistency_proof,
         "getReconciliationStatus": Reconciler(database_url).get_reconciliation_status,
         "getLiveness": health.get_liveness,
         "getReadiness": health.get_readiness,

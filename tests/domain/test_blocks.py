@@ -6,52 +6,9 @@ from importlib.resources import files
 
 import psycopg
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from hpts.domain.blocks import block_hash, canonical_entry, genesis_hash, merkle_root
+from hpts.domain.blocks import block_hash, canonical_entry, genesis_hash
 from tests.kernel.entries import FACTS, FIRST_ENTRY_ID, POSTED_AT, TENANT_ID, new_batch, pair, post
-
-hashes = st.binary(min_size=32, max_size=32)
-
-
-def tree_hash(leaves: list[bytes]) -> bytes:
-    """MTH of RFC 6962, section 2.1, as it is written there: split at the largest power of two."""
-    if len(leaves) == 1:
-        return hashlib.sha256(b"\x00" + leaves[0]).digest()
-    split = 1
-    while split * 2 < len(leaves):
-        split *= 2
-    return hashlib.sha256(b"\x01" + tree_hash(leaves[:split]) + tree_hash(leaves[split:])).digest()
-
-
-@given(st.lists(hashes, min_size=1, max_size=70))
-def test_the_root_is_that_of_rfc_6962(leaves: list[bytes]) -> None:
-    assert merkle_root(leaves) == tree_hash(leaves)
-
-
-@pytest.mark.parametrize("count", [*range(1, 34), 127, 128, 129, 512, 513])
-def test_the_root_is_that_of_rfc_6962_at_every_shape_of_tree(count: int) -> None:
-    leaves = [hashlib.sha256(bytes([at % 256, at // 256])).digest() for at in range(count)]
-    assert merkle_root(leaves) == tree_hash(leaves)
-
-
-def test_the_root_is_that_of_certificate_transparency() -> None:
-    """The leaves and roots that the reference implementation is tested with."""
-    leaves = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657"]
-    roots = {
-        1: "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
-        2: "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
-        3: "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
-    }
-    for count, root in roots.items():
-        assert merkle_root([bytes.fromhex(leaf) for leaf in leaves[:count]]).hex() == root
-
-
-@given(st.lists(hashes, min_size=2, max_size=20, unique=True), st.randoms())
-def test_the_order_of_the_entries_counts(leaves: list[bytes], random: object) -> None:
-    assert merkle_root(leaves) != merkle_root(leaves[::-1])
-    assert merkle_root(leaves) != merkle_root(leaves[:-1])
 
 
 def test_block_one_follows_the_hash_of_its_tenant() -> None:

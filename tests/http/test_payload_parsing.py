@@ -4,6 +4,7 @@
 import datetime
 import json
 import uuid
+from hashlib import sha256
 from random import Random
 from typing import Any
 
@@ -188,6 +189,7 @@ def test_an_accrual_batch_is_read_whole() -> None:
     assert json.loads(command.details) == {
         "program_id": str(LOAN),
         "day_count_convention": "ACT_ACT",
+        "principals_digest": sha256(LOAN.bytes + bytes(16)).hexdigest(),
     }
 
 

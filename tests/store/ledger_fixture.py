@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from hpts.domain.accrual import Accrual, AccruedLoan
+from hpts.domain.blocks import principals_digest
 from hpts.domain.disbursement import Disbursement
 from hpts.domain.entries import day_of
 from hpts.domain.payment import Payment
@@ -18,7 +19,7 @@ from hpts.ledger import Ledger
 from hpts.posting import Command, Posted, Posting, Receipt
 from hpts.store.tenants import add_tenant
 
-APPEND_ONLY = ("journal_entries", "journal_lines", "entry_loans", "ledger_blocks")
+APPEND_ONLY = ("journal_entries", "journal_lines", "entry_loans", "ledger_blocks", "block_tiles")
 
 
 def today() -> datetime.date:
@@ -83,7 +84,8 @@ def disbursement(
         amount_minor=amount_minor,
         currency=currency.encode(),
         effective_day=day_of(on or today()),
-        details=b'{"destination_ref":"acct \\u0000 \xc3\xa9"}',
+        details=b'{"borrower_id":"%s","destination_ref":"acct \\u0000 \xc3\xa9"}'
+        % str(uuid.UUID(bytes=_borrower(loan_id))).encode(),
     )
 
 
@@ -102,10 +104,11 @@ def payment(
 
 def accrual(loans: dict[uuid.UUID, int], *, on: datetime.date | None = None) -> Accrual:
     """Interest by loan; each computed on a principal of 1,000."""
+    digest = principals_digest((loan_id.bytes, 1_000) for loan_id, minor in loans.items() if minor)
     return Accrual(
         effective_day=day_of(on or today()),
         loans=tuple(AccruedLoan(loan_id.bytes, 1_000, minor) for loan_id, minor in loans.items()),
-        details=b"{}",
+        details=b'{"principals_digest":"%s"}' % digest.encode(),
     )
 
 

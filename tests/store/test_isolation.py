@@ -37,6 +37,9 @@ def two(own_database_url: str) -> Two:
                 "INSERT INTO reconciliation_results VALUES (%s, %s, now(), '{}')",
                 (books.tenant_id, datetime.date(2026, 1, 1)),
             )
+            connection.execute(
+                "INSERT INTO block_tiles VALUES (%s, 1, 0, sha256(''))", (books.tenant_id,)
+            )
         found.append(books)
     with psycopg.connect(own_database_url) as connection:
         tables = [name for (name,) in connection.execute(TENANT_TABLES.encode()).fetchall()]

@@ -1,26 +1,8 @@
-"""The hashes of a tenant's ledger: of an entry, of the tree over a block's entries, of a block.
+"""The hashes of a tenant's ledger: what an entry's covers, byte for byte, and a block's."""
 
-The tree is RFC 6962's: leaves and nodes are told apart by their first byte, so that neither can
-pass for the other.
-"""
-
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from hashlib import sha256
 from struct import Struct
-
-
-def merkle_root(entry_hashes: Sequence[bytes]) -> bytes:
-    """Root over the entry hashes in posting order, at least one. Source: RFC 6962, section 2.1."""
-    level = [sha256(b"\x00" + entry_hash).digest() for entry_hash in entry_hashes]
-    while len(level) > 1:
-        paired = [
-            sha256(b"\x01" + level[at] + level[at + 1]).digest()
-            for at in range(0, len(level) - 1, 2)
-        ]
-        if len(level) % 2:
-            paired.append(level[-1])
-        level = paired
-    return level[0]
 
 
 def genesis_hash(tenant_id: bytes) -> bytes:
@@ -46,6 +28,14 @@ def block_hash(
     ).digest()
 
 
+def principals_digest(accrued: Iterable[tuple[bytes, int]]) -> str:
+    """SHA-256 in hexadecimal of the principals that an accrual was computed on: loan id (16 bytes)
+    and minor units (16 bytes), line by line. An accrual's details carry it."""
+    return sha256(
+        b"".join(loan_id + principal.to_bytes(16, "big") for loan_id, principal in accrued)
+    ).hexdigest()
+
+
 CanonicalLine = tuple[int, int, bytes, bytes, bytes, int, bytes | None]
 """sequence, account_code, direction, layer, currency, amount_minor, loan_id."""
 
@@ -67,25 +57,37 @@ def canonical_entry(
     reply: bytes,
     lines: Iterable[CanonicalLine],
 ) -> bytes:
-    """What an entry's hash (SHA-256) covers, byte for byte as docs/ARCHITECTURE.md writes it down.
+    """What an entry's hash (SHA-256) covers, byte for byte as docs/PROOFS.md writes it down.
 
     The auditor's own way to it: the kernel writes the same bytes in C and shares no code with this.
     Raises ValueError for a currency that is not three bytes long.
     """
-    parts = [tenant_id, _ENTRY_HEAD.pack(effective_day, posted_at)]
-    for field in (
+    length = _LENGTH.pack
+    parts = [
+        tenant_id,
+        _ENTRY_HEAD.pack(effective_day, posted_at),
+        length(len(journal_entry_id)),
         journal_entry_id,
+        length(len(event_type)),
         event_type,
-        correlation_id,
-        reverses_entry_id,
-        loan_id,
+        *(_NO_FIELD if correlation_id is None else (length(len(correlation_id)), correlation_id)),
+        *(
+            _NO_FIELD
+            if reverses_entry_id is None
+            else (length(len(reverses_entry_id)), reverses_entry_id)
+        ),
+        *(_NO_FIELD if loan_id is None else (length(len(loan_id)), loan_id)),
+        length(len(actor)),
         actor,
+        length(len(idempotency_key)),
         idempotency_key,
+        length(len(request_digest)),
         request_digest,
+        length(len(details)),
         details,
+        length(len(reply)),
         reply,
-    ):
-        parts.append(_NO_FIELD if field is None else _LENGTH.pack(len(field)) + field)
+    ]
     parts += map(_pack_line, lines)
     return b"".join(parts)
 
@@ -102,5 +104,5 @@ def _pack_line(line: CanonicalLine) -> bytes:
 _ENTRY_HEAD = Struct(">iq")
 _LENGTH = Struct(">i")
 _LINE = Struct(">hhcc3sq16s")
-_NO_FIELD = _LENGTH.pack(-1)
+_NO_FIELD = (_LENGTH.pack(-1),)
 _NO_LOAN = bytes(16)

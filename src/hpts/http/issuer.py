@@ -1,8 +1,9 @@
 """The development issuer: signs tokens for `hpts dev`, `hpts token` and the demo's token endpoint.
 
 It never verifies a token, and a server trusts it only when its issuer and key set are configured
-like those of any other. One directory holds its key, key set and one demo client; several
-processes may open it at once and all see the same files, each written whole or not at all.
+like those of any other. One directory holds its key, key set, one demo client and the key of
+checkpoints; several processes may open it at once and all see the same files, each written whole or
+not at all.
 """
 
 import base64
@@ -27,6 +28,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
+from hpts.http.checkpoint_key import new_key_pem
+
 DEVELOPMENT_ISSUER = "http://localhost/hpts-development"
 """A name, not an address: tokens outlive a change of port."""
 ALGORITHM = "RS256"
@@ -48,6 +51,7 @@ ALL_SCOPES = (
 )
 
 _KEY_FILE, _JWKS_FILE, _CLIENT_FILE, _LOCK_FILE = "key.pem", "jwks.json", "client.json", "lock"
+_CHECKPOINT_KEY_FILE = "checkpoint-key.pem"
 _Headers = Iterable[tuple[bytes, bytes]]
 
 
@@ -123,6 +127,14 @@ class DevelopmentIssuer:
         tenant_id = str(uuid.UUID(tenant_id))
         with _locked(self._directory):
             _write_client(self._directory, self._client(tenant_id))
+
+    def checkpoint_key(self) -> Path:
+        """The file with the key that signs checkpoints, made on first use."""
+        path = self._directory / _CHECKPOINT_KEY_FILE
+        with _locked(self._directory):
+            if not path.exists():
+                _write_whole(path, new_key_pem(), mode=0o600)
+        return path
 
     def token(
         self,

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from hpts.domain.accrual import Accrual, AccruedLoan
+from hpts.domain.blocks import principals_digest
 from hpts.domain.disbursement import Disbursement
 from hpts.domain.entries import day_of
 from hpts.domain.limits import LOANS_PER_ACCRUAL_MAX
@@ -108,6 +109,8 @@ class Details(msgspec.Struct, frozen=True, omit_defaults=True):
     external_ref: str | UnsetType = UNSET
     program_id: str | UnsetType = UNSET
     day_count_convention: str | UnsetType = UNSET
+    # of an accrual: what the client computed it on stands beside the lines, so the hash covers this
+    principals_digest: str | UnsetType = UNSET
     reason_code: str | UnsetType = UNSET
     description: str | UnsetType = UNSET
     metadata: Metadata = UNSET
@@ -230,20 +233,25 @@ def _disbursement(payload: DisbursementRequest) -> Disbursement:
 
 def _accrual(payload: AccrualBatchRequest) -> Accrual:
     parse_identifier(payload.program_id)
+    loans = tuple(
+        AccruedLoan(
+            parse_identifier(loan.loan_id),
+            _amount(loan.outstanding_principal_minor),
+            _amount(loan.interest_minor),
+        )
+        for loan in payload.loans
+    )
+    accrued = (
+        (one.loan_id, one.outstanding_principal_minor) for one in loans if one.interest_minor
+    )
     return Accrual(
         effective_day=parse_day(payload.accrual_date),
-        loans=tuple(
-            AccruedLoan(
-                parse_identifier(loan.loan_id),
-                _amount(loan.outstanding_principal_minor),
-                _amount(loan.interest_minor),
-            )
-            for loan in payload.loans
-        ),
+        loans=loans,
         details=_plain.encode(
             Details(
                 program_id=payload.program_id,
                 day_count_convention=payload.day_count_convention,
+                principals_digest=principals_digest(accrued),
             )
         ),
     )

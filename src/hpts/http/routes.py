@@ -29,6 +29,20 @@ ROUTES = (
     Route("GET", "/v1/accounts/{account_code}/balance", "getAccountBalance", "hpts:balances:read"),
     Route("GET", "/v1/journal-entries/{journal_entry_id}", "getJournalEntry", "hpts:ledger:read"),
     Route(
+        "GET",
+        "/v1/journal-entries/{journal_entry_id}/proof",
+        "getJournalEntryProof",
+        "hpts:ledger:read",
+    ),
+    Route("GET", "/v1/checkpoints/latest", "getLatestCheckpoint", "hpts:ledger:read"),
+    Route("GET", "/v1/checkpoints/{block_number}", "getCheckpoint", "hpts:ledger:read"),
+    Route(
+        "GET",
+        "/v1/checkpoints/{block_number}/consistency",
+        "getConsistencyProof",
+        "hpts:ledger:read",
+    ),
+    Route(
         "GET", "/v1/reconciliation/status", "getReconciliationStatus", "hpts:reconciliation:read"
     ),
     Route("GET", "/v1/health/live", "getLiveness", None),

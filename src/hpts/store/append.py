@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from hpts._posting import Batch, array_of
 from hpts.domain.accrual import Accrual
-from hpts.domain.blocks import merkle_root
+from hpts.domain.merkle import merkle_root
 from hpts.domain.reversal import OriginalEntry, OriginalLine, Reversal
 from hpts.store.wire import Rows, Step, Wire
 

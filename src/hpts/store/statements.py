@@ -42,6 +42,13 @@ READER_STATEMENTS = (
     "read_entry",
     "read_loan_entries",
     "read_lines",
+    "read_last_block",
+    "read_block_hashes",
+    "read_block_tiles",
+    "read_block_of_entry",
+    "read_entry_hashes",
+    "read_hashed_entry",
+    "read_hashed_lines",
     "read_schema_version",
 )
 

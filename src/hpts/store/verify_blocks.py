@@ -4,11 +4,15 @@ Two orders: the chain runs by block number, while entries run by identifier, whi
 work together may append the other way round. So blocks are read twice.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from hpts.domain.blocks import block_hash, genesis_hash, merkle_root
+from hpts.domain.blocks import block_hash
+from hpts.domain.merkle import merkle_root, roots_of
 from hpts.store.verify_snapshot import Findings, Row, Snapshot, name_of
 
+TILE = 256
+"""Blocks a tile of level 1, tiles of level 1 a tile of level 2."""
 POSITION_BITS = 16
 """An entry's position in its block is the last bits of its identifier."""
 
@@ -21,10 +25,17 @@ class Head(NamedTuple):
     block_hash: bytes
 
 
-def check_chain(snapshot: Snapshot, findings: Findings) -> tuple[int, Head]:
-    """Walk the chain from block 1 to the head; how many blocks there are and where they end."""
+def check_chain(
+    snapshot: Snapshot, findings: Findings, known: Mapping[int, bytes]
+) -> tuple[int, Head]:
+    """Walk the chain to the head; how many blocks were walked and where they end.
+
+    `known` are hashes by block number that must stand there: 0 is what block 1 follows.
+    """
     block_count = 0
-    last = Head(0, b"", genesis_hash(snapshot.tenant_id.bytes))
+    tiles = _Tiles()
+    last = Head(snapshot.from_block - 1, b"", known.get(snapshot.from_block - 1, b""))
+    missing = dict(known)
     for number, previous_hash, entries_root, first_entry_id, count, own_hash in snapshot.stream(
         "walk_blocks"
     ):
@@ -32,15 +43,52 @@ def check_chain(snapshot: Snapshot, findings: Findings) -> tuple[int, Head]:
         if number != last.block_number + 1:
             message = f"follows block {last.block_number}; numbers run from 1 without a gap"
             findings.note("block_number", block, message)
-        if previous_hash != last.block_hash:
+        if last.block_hash and previous_hash != last.block_hash:
             message = f"previous_hash is not the hash of block {last.block_number}"
             findings.note("block_chain", block, message)
         if own_hash != _recompute(previous_hash, number, first_entry_id, count, entries_root):
             findings.note("block_hash", block, "block_hash is not the hash of the block")
-        last = Head(number, previous_hash, own_hash)
+        if missing.pop(number, own_hash) != own_hash:
+            findings.note("block_chain", block, "block_hash is not what it was when verified last")
+        last = Head(number, previous_hash, own_hash or b"")
+        tiles.add(number, last.block_hash)
         block_count += 1
+    for number in missing.keys() - {0}:
+        findings.note("block_chain", _block(number), "was verified before and is missing")
     _check_head(snapshot, findings, last)
+    tiles.check(snapshot, findings)
     return block_count, last
+
+
+class _Tiles:
+    """The tiles over the blocks, as migration 8 says them."""
+
+    def __init__(self) -> None:
+        self._roots: dict[tuple[int, int], bytes] = {}
+        self._hashes: list[bytes] = []
+
+    def add(self, number: int, own_hash: bytes) -> None:
+        """The next block of the chain."""
+        self._hashes.append(own_hash)
+        if number % TILE:
+            return
+        self._roots[1, number // TILE - 1] = merkle_root(self._hashes)
+        self._hashes = []
+        if number % (TILE * TILE) == 0:
+            last = number // TILE
+            below = {
+                (at, at + 1): self._roots.get((1, last - TILE + at), b"") for at in range(TILE)
+            }
+            self._roots[2, last // TILE - 1] = roots_of(below)(0, TILE)
+
+    def check(self, snapshot: Snapshot, findings: Findings) -> None:
+        """Hold the kept tiles against those of the blocks."""
+        for level, number, root in snapshot.stream("walk_block_tiles"):
+            if self._roots.pop((level, number), None) != root:
+                message = "root is not that of the blocks below"
+                findings.note("block_tiles", f"block_tiles level {level} tile {number}", message)
+        for level, number in sorted(self._roots):
+            findings.note("block_tiles", f"block_tiles level {level} tile {number}", "is missing")
 
 
 def _check_head(snapshot: Snapshot, findings: Findings, last: Head) -> None:
@@ -58,8 +106,13 @@ def _check_head(snapshot: Snapshot, findings: Findings, last: Head) -> None:
 def _recompute(
     previous_hash: bytes, number: int, first_entry_id: bytes, count: int, entries_root: bytes
 ) -> bytes | None:
-    """None for numbers that no block can have."""
-    if number < 0 or count < 0:
+    """None for what no block can have."""
+    if (
+        number < 0
+        or count is None
+        or count < 0
+        or None in (previous_hash, first_entry_id, entries_root)
+    ):
         return None
     return block_hash(
         previous_hash,
@@ -83,8 +136,8 @@ class Cover:
         self._first = self._end = -1
         self._advance()
 
-    def add(self, entry_id: bytes, entry_hash: bytes) -> None:
-        """The next entry; entries come in ascending order."""
+    def add(self, entry_id: bytes, entry_hash: bytes) -> int | None:
+        """The next entry; entries come in ascending order. The number of its block, if any."""
         number = int.from_bytes(entry_id, "big")
         while self._block is not None and number >= self._end:
             self._close_block(self._block)
@@ -92,10 +145,12 @@ class Cover:
             self._findings.note(
                 "entry_block", f"journal_entries {name_of(entry_id)}", "stands in no block"
             )
-            return
+            return None
         if number != self._first + len(self._hashes) and self._missing is None:
             self._missing = self._first + len(self._hashes)
         self._hashes.append(entry_hash)
+        block_number: int = self._block[0]
+        return block_number
 
     def finish(self) -> None:
         """Close the blocks behind the last entry."""
@@ -124,13 +179,13 @@ class Cover:
         if self._block is None:
             return
         number, _, first_entry_id, count = self._block
-        self._first = int.from_bytes(first_entry_id, "big")
-        self._end = self._first + count
+        self._first = int.from_bytes(first_entry_id or b"", "big")
+        self._end = self._first + (count or 0)
         if self._first < self._covered_to:
             self._findings.note(
                 "entry_block", _block(number), "takes entries that stand in another block as well"
             )
-        if not 1 <= count <= (1 << POSITION_BITS) - self._first % (1 << POSITION_BITS):
+        if not 1 <= (count or 0) <= (1 << POSITION_BITS) - self._first % (1 << POSITION_BITS):
             message = f"has an entry_count of {count}, more or less than a block can have"
             self._findings.note("block_entries", _block(number), message)
 

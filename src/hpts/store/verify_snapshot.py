@@ -1,7 +1,8 @@
 """What the parts of a verification share: the rows of one snapshot, the first finding a check.
 
-Rows come through server-side cursors, so that memory does not grow with the ledger, and in binary
-format: identifiers and text as bytes, days and instants as the numbers that the hashes cover.
+Rows come in portions, so that memory does not grow with the ledger, those of each statement over a
+connection of its own, so that PostgreSQL works on the next ones meanwhile; and in binary format:
+identifiers and text as bytes, days and instants as the numbers that the hashes cover.
 """
 
 import uuid
@@ -54,18 +55,41 @@ class Findings:
 
 
 class Snapshot:
-    """The rows of one tenant, all as of one moment."""
+    """The rows of one tenant, all as of one moment.
 
-    def __init__(self, connection: psycopg.Connection[Any], tenant_id: uuid.UUID) -> None:
+    Blocks are walked from `from_block`, entries and what belongs to them from `from_entry`.
+    """
+
+    def __init__(self, database_url: str, tenant_id: uuid.UUID, name: str) -> None:
+        """`name` is that of an exported snapshot, which must stay open."""
         self.tenant_id = tenant_id
-        self._connection = connection
+        self.from_block = 1
+        self.from_entry = uuid.UUID(int=0)
+        self._database_url = database_url
+        self._name = name
+
+    def begin_at(self, block_number: int, from_block: int) -> None:
+        """Walk entries from the first of block `block_number` or a later one, blocks from
+        `from_block`."""
+        self.from_block = block_number
+        for (entry_id,) in self.stream("find_first_entry"):
+            self.from_entry = uuid.UUID(bytes=entry_id)
+        self.from_block = from_block
 
     def stream(self, statement: str) -> Iterator[Row]:
         """The rows of a statement, never more than ROWS_PER_FETCH of them at a time."""
-        with self._connection.cursor(name=statement) as cursor:
-            cursor.execute(sql(statement).encode(), {"tenant_id": self.tenant_id}, binary=True)
-            while rows := cursor.fetchmany(ROWS_PER_FETCH):
-                yield from rows
+        parameters = {
+            "tenant_id": self.tenant_id,
+            "from_block": self.from_block,
+            "from_entry": self.from_entry,
+        }
+        portion = ROWS_PER_FETCH if psycopg.capabilities.has_stream_chunked() else 1
+        with _begin(self._database_url) as connection:
+            connection.execute(f"SET TRANSACTION SNAPSHOT '{self._name}'".encode())
+            _enter(connection, self.tenant_id)
+            with connection.cursor() as cursor:
+                text = sql(statement).encode()
+                yield from cursor.stream(text, parameters, binary=True, size=portion)
 
 
 class Followers:
@@ -109,6 +133,16 @@ class Followers:
 @contextmanager
 def open_snapshot(database_url: str, tenant_id: uuid.UUID) -> Iterator[Snapshot]:
     """The tenant as it is now, suspended or not. Raises TenantUnknown, psycopg.Error."""
+    with _begin(database_url) as connection:
+        row = connection.execute("SELECT pg_export_snapshot()").fetchone()
+        if row is None or not _enter(connection, tenant_id):
+            raise TenantUnknown
+        yield Snapshot(database_url, tenant_id, row[0])
+
+
+@contextmanager
+def _begin(database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection in a transaction that reads, and sees one moment."""
     with psycopg.connect(
         database_url, autocommit=True, application_name="hpts verify", client_encoding="utf8"
     ) as connection:
@@ -118,11 +152,14 @@ def open_snapshot(database_url: str, tenant_id: uuid.UUID) -> Iterator[Snapshot]
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         with connection.transaction():
-            cursor = psycopg.RawCursor(connection)
-            cursor.execute(sql("enter_tenant").encode(), [str(tenant_id)])
-            if cursor.execute(sql("read_tenant").encode(), [tenant_id]).fetchone() is None:
-                raise TenantUnknown
-            yield Snapshot(connection, tenant_id)
+            yield connection
+
+
+def _enter(connection: psycopg.Connection[Any], tenant_id: uuid.UUID) -> bool:
+    """Make the tenant's rows visible; whether there is such a tenant."""
+    cursor = psycopg.RawCursor(connection)
+    cursor.execute(sql("enter_tenant").encode(), [str(tenant_id)])
+    return cursor.execute(sql("read_tenant").encode(), [tenant_id]).fetchone() is not None
 
 
 def name_of(identifier: bytes) -> str:

@@ -1,14 +1,16 @@
 """The numbers kept beside the journal, totals and loans, held against the lines."""
 
+import uuid
 from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
+
+import msgspec
 
 from hpts.domain.entries import date_of, day_of
 from hpts.store.verify_entries import Tally
 from hpts.store.verify_snapshot import Findings, Row, Snapshot, name_of
 
-LOANS_PER_PROGRESS = 10_000
 LOAN_NUMBERS = ("principal_minor", "interest_minor", "fees_minor")
 
 Sums = dict[tuple[int, bytes, bytes, int | None, bytes], int]
@@ -37,8 +39,9 @@ def _read_totals(snapshot: Snapshot, statement: str) -> tuple[Sums, int]:
     sums: Sums = defaultdict(int)
     count = 0
     for account_code, currency, layer, from_day, debit, credit in snapshot.stream(statement):
-        sums[account_code, currency, layer, from_day, b"D"] += debit
-        sums[account_code, currency, layer, from_day, b"C"] += credit
+        # NULL, which the table refuses, counts as a number that no total can be.
+        sums[account_code, currency, layer, from_day, b"D"] += -1 if debit is None else debit
+        sums[account_code, currency, layer, from_day, b"C"] += -1 if credit is None else credit
         count += 1
     return sums, count
 
@@ -62,20 +65,50 @@ def _first_of_month(day: int) -> int:
     return day_of(date_of(day).replace(day=1))
 
 
-def check_loans(
-    snapshot: Snapshot, findings: Findings, progress: Callable[[str, int], None]
-) -> int:
+def check_loans(snapshot: Snapshot, findings: Findings) -> int:
     """Compare every loan with its lines; how many loans there are."""
     count = 0
     for row in snapshot.stream("compare_loans"):
         loan_id, currency = row[:2]
         if currency is not None:
             count += 1
-            if count % LOANS_PER_PROGRESS == 0:
-                progress("loans", count)
         if message := _differ(row):
             findings.note("loans", f"loans {name_of(loan_id)}", message)
     return count
+
+
+def check_loan_sums(snapshot: Snapshot, findings: Findings, tally: Tally) -> None:
+    """What all loans together owe equals what the lines of its accounts add up to."""
+    by_line: defaultdict[tuple[int, bytes], int] = defaultdict(int)
+    for (account_code, currency, layer, _, direction), amount in tally.items():
+        if layer == b"S":
+            by_line[account_code, currency] += amount if direction == b"D" else -amount
+    for account_code, currency, owed in snapshot.stream("sum_loans"):
+        wanted = by_line[account_code, currency]
+        if currency is not None and int(owed or 0) != wanted:
+            message = (
+                f"together owe {int(owed or 0)} {currency.decode()} on account {account_code:04}; "
+            )
+            findings.note("loans", "loans", message + f"its lines add up to {wanted}")
+
+
+class _KeptDetails(msgspec.Struct, frozen=True):
+    borrower_id: str | None = None
+
+
+def check_borrowers(snapshot: Snapshot, findings: Findings) -> None:
+    """A loan's borrower is the one of its disbursements, whose hashed details name it."""
+    for _, details, loan_id, borrower_id in snapshot.stream("walk_borrowers"):
+        try:
+            kept = msgspec.json.decode(details, type=_KeptDetails).borrower_id
+            if kept is None or loan_id is None or uuid.UUID(kept).bytes == borrower_id:
+                continue  # a disbursement by its entry_hash, a missing loan by its lines
+        except (msgspec.MsgspecError, ValueError):
+            continue  # details that were altered: the entry's hash tells
+        shown = "NULL" if borrower_id is None else name_of(borrower_id)
+        message = f"borrower_id is {shown}; its disbursements say {kept}"
+        findings.note("loan_borrower", f"loans {name_of(loan_id)}", message)
+        return
 
 
 def _differ(row: Row) -> str | None:

@@ -1,0 +1,4 @@
+-- store/proofs.py: where the tenant's chain ends. Takes no lock.
+SELECT block_number, block_hash
+FROM ledger_heads
+WHERE tenant_id = $1::uuid

@@ -1,0 +1,185 @@
+"""The verifier that stands alone: it proves the committed vectors, and nothing that was bent."""
+
+import ast
+import copy
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from hpts import proofs
+
+VECTORS = Path(__file__).parent / "vectors"
+EVENTS = ("disbursement", "accrual", "payment_received", "reversal")
+NOT_USED = {("proof", "checkpoint")}
+"""A proof repeats the checkpoint it leads to; the one that the auditor kept is what counts."""
+
+
+def read(name: str) -> Any:
+    return json.loads((VECTORS / f"{name}.json").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def key() -> Ed25519PublicKey:
+    key = serialization.load_pem_public_key((VECTORS / "key.pem").read_bytes())
+    assert isinstance(key, Ed25519PublicKey)
+    return key
+
+
+def test_it_imports_nothing_but_the_standard_library_and_cryptography() -> None:
+    tree = ast.parse(Path(proofs.__file__).read_text())
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            found.add(str(node.module).partition(".")[0])
+    assert found - set(sys.stdlib_module_names) == {"cryptography"}
+
+
+def test_its_file_runs_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "proofs.py").write_text(Path(proofs.__file__).read_text())
+    files = [str(VECTORS / f"{name}.json") for name in ("accrual", "accrual-proof", "checkpoint-7")]
+    done = subprocess.run(
+        [sys.executable, "-I", "proofs.py", "verify", *files, "--key", str(VECTORS / "key.pem")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("proven: ")
+
+
+@pytest.mark.parametrize("event_type", EVENTS)
+def test_the_vectors_are_proven(event_type: str, key: Ed25519PublicKey) -> None:
+    entry = read(event_type)
+    assert entry["event_type"] == event_type
+    signed = proofs.verify_entry(entry, read(f"{event_type}-proof"), read("checkpoint-7"), key)
+    assert signed.block_number == 7
+
+
+@pytest.mark.parametrize(("old", "new"), [(1, 4), (4, 7), (1, 7)])
+def test_the_vectors_are_consistent(old: int, new: int, key: Ed25519PublicKey) -> None:
+    files = (read(f"checkpoint-{old}"), read(f"checkpoint-{new}"), read(f"consistency-{old}-{new}"))
+    assert proofs.verify_consistency(*files, key).block_number == new
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The places of a JSON value's leaves."""
+    children = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else None
+    )
+    if children is None:
+        yield path
+    else:
+        for name, child in children:
+            yield from leaves(child, (*path, name))
+
+
+def bent(value: Any, path: tuple[Any, ...]) -> Iterator[Any]:
+    """The value with another leaf, of the same type, empty, of another type, and without it."""
+    *above, last = path
+    found = value
+    for name in path:
+        found = found[name]
+    if isinstance(found, int):
+        others: list[Any] = [found + 1, -1, 0 if found else 10**30, str(found), None, True]
+    else:
+        middle = len(found) // 2
+        other = "1" if found[middle : middle + 1] != "1" else "2"
+        others = [found[:middle] + other + found[middle + 1 :], "", found + "0", 7, None, [found]]
+    for one in others:
+        yield place(value, above, last, one)
+    gone = copy.deepcopy(value)
+    parent = gone
+    for name in above:
+        parent = parent[name]
+    del parent[last]
+    yield gone
+
+
+def place(value: Any, above: list[Any], last: Any, leaf: Any) -> Any:
+    made = copy.deepcopy(value)
+    parent = made
+    for name in above:
+        parent = parent[name]
+    parent[last] = leaf
+    return made
+
+
+@pytest.mark.parametrize("event_type", EVENTS)
+def test_no_leaf_of_any_file_can_be_bent(event_type: str, key: Ed25519PublicKey) -> None:
+    files = {
+        "entry": read(event_type),
+        "proof": read(f"{event_type}-proof"),
+        "checkpoint": read("checkpoint-7"),
+    }
+    count = 0
+    for name, content in files.items():
+        for path in leaves(content):
+            if (name, path[0]) in NOT_USED:
+                continue
+            if "borrower_id" in path:
+                continue  # the loan's, which no hash of the entry covers, as docs/PROOFS.md says
+            for other in bent(content, path):
+                try:
+                    proofs.verify_entry(*(files | {name: other}).values(), key)
+                except (proofs.NotProven, proofs.Unusable):
+                    count += 1
+                else:
+                    pytest.fail(f"{name} {path} may be bent: {other}")
+    assert count > 100
+
+
+def test_no_leaf_of_a_consistency_proof_can_be_bent(key: Ed25519PublicKey) -> None:
+    files = {name: read(name) for name in ("checkpoint-4", "checkpoint-7", "consistency-4-7")}
+    for name, content in files.items():
+        for path in leaves(content):
+            if name == "consistency-4-7" and path[0] != "path":
+                continue  # the checkpoints say between which they are
+            for other in bent(content, path):
+                try:
+                    proofs.verify_consistency(*(files | {name: other}).values(), key)
+                except (proofs.NotProven, proofs.Unusable):
+                    continue
+                pytest.fail(f"{name} {path} may be bent: {other}")
+
+
+def test_another_key_proves_nothing() -> None:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    other = Ed25519PrivateKey.generate().public_key()
+    with pytest.raises(proofs.NotProven, match="not signed by the key"):
+        proofs.read_checkpoint(read("checkpoint-7"), other)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.json"] * 3 + ["--key", "key.pem"], "missing.json"),
+        (["key.pem"] * 3 + ["--key", "key.pem"], "key.pem"),
+        (["accrual.json"] * 3 + ["--key", "accrual.json"], "accrual.json"),
+    ],
+)
+def test_files_that_cannot_be_used_are_named(
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(VECTORS)
+    assert proofs.main(["verify", *arguments]) == 2
+    assert message in capsys.readouterr().err
