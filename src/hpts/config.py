@@ -38,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     problem_base_url: str = "https://errors.hpts.example.com/"
     max_body_bytes: int = limits.BODY_BYTES_MAX
     queue_limit: int = limits.QUEUE_POSTINGS_MAX
+    rate_limit_writes: int | None = None
+    rate_limit_reads: int | None = None
     git_sha: str | None = None
     log_level: str = "info"
     server_timing: bool = False
@@ -210,6 +212,14 @@ VARIABLES: dict[str, _Variable] = {
     ),
     "HPTS_QUEUE_LIMIT": _Variable(
         "queue_limit", _whole(1, 1_000_000), "postings a tenant may have waiting in a worker"
+    ),
+    "HPTS_RATE_LIMIT_WRITES": _Variable(
+        "rate_limit_writes",
+        _whole(1, 1_000_000),
+        "POSTs a second that a tenant may send to each worker; above it 429",
+    ),
+    "HPTS_RATE_LIMIT_READS": _Variable(
+        "rate_limit_reads", _whole(1, 1_000_000), "GETs a second, likewise"
     ),
     "HPTS_GIT_SHA": _Variable("git_sha", _git_sha, "commit shown by /v1/health/live"),
     "HPTS_LOG_LEVEL": _Variable("log_level", _one_of(*LOG_LEVELS), ", ".join(LOG_LEVELS)),

@@ -32,6 +32,7 @@ from hpts.http.issuer import DevelopmentIssuer
 from hpts.http.jwks import KeySource
 from hpts.http.messages import Request, Response
 from hpts.http.proofs import ProofEndpoints
+from hpts.http.rate_limit import RateLimits
 from hpts.http.reconciliation import Reconciler
 from hpts.http.routes import DEVELOPMENT_ROUTES, ROUTES, UNDOCUMENTED_ROUTES, RouteTable
 from hpts.http.rsgi import RsgiAdapter
@@ -155,6 +156,7 @@ def build_application() -> RsgiAdapter | AsgiAdapter:
             audience=settings.audience,
             algorithms=settings.jwt_algorithms,
         ),
+        rate_limits=RateLimits(settings.rate_limit_writes, settings.rate_limit_reads),
         lines=lines,
         problem_base_url=settings.problem_base_url,
         start=keys.start,

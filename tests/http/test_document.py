@@ -231,7 +231,7 @@ def test_every_status_of_a_problem_is_declared_where_it_may_occur() -> None:
     for method, path, operation in operations():
         declared = set(operation["responses"])
         if operation["security"]:
-            needed = {"200", "400", "401", "403", "503"}
+            needed = {"200", "400", "401", "403", "429", "503"}
             needed |= {"201", "409", "413", "415", "422"} if method == "POST" else set()
             needed |= {"404"} if "{" in path or path.endswith("/latest") else set()
             assert needed == declared, operation["operationId"]

@@ -60,6 +60,7 @@ TOKEN_ALGORITHMS = frozenset(
 """Asymmetric all: whoever can verify a token must not be able to sign one."""
 
 RETRY_AFTER_SECONDS = 1
+RATE_LIMITED_TENANTS_MAX = 10_000
 
 if BATCH_POSTINGS_MAX > QUEUE_POSTINGS_MAX:
     raise ValueError("a batch must fit into the queue that it is taken from")

@@ -1,11 +1,13 @@
 """The application: route, authenticate, handle, answer, log; top to bottom.
 
-Checks come in the contract's order: path, method, token, scope, then what the operation checks.
+Checks come in the contract's order: path, method, token, scope, rate, then what the operation
+checks.
 Whatever goes wrong ends as a problem; nothing a client sends may end as anything else.
 """
 
 import asyncio
 import datetime
+import math
 import time
 from collections.abc import Awaitable, Callable
 
@@ -13,6 +15,7 @@ from hpts.domain.rejections import Rejection
 from hpts.http.auth import KeysUnavailable, TokenRefused, Verifier
 from hpts.http.messages import Request, Response
 from hpts.http.problems import KINDS, ProblemRaised, render_problem
+from hpts.http.rate_limit import NO_LIMITS, RateLimits
 from hpts.http.routes import Route, RouteTable
 from hpts.http.tracing import read_trace
 from hpts.store.pool import PoolBusy
@@ -36,11 +39,13 @@ class App:
         problem_base_url: str,
         start: Callable[[], Awaitable[None]],
         stop: Callable[[], Awaitable[None]],
+        rate_limits: RateLimits = NO_LIMITS,
         server_timing: bool = False,
     ) -> None:
         self._routes = routes
         self._handlers = handlers
         self._verifier = verifier
+        self._rate_limits = rate_limits
         self._lines = lines
         self._problem_base_url = problem_base_url
         self.start = start
@@ -96,7 +101,14 @@ class App:
             request.timings.append(("auth", time.perf_counter() - started))
             if route.scope not in principal.scopes:
                 raise _insufficient(route.scope)
+            if self._rate_limits.are_set:
+                self._check_rate(principal.tenant_id, request.method)
         return await self._handlers[route.operation_id](request)
+
+    def _check_rate(self, tenant_id: bytes, method: str) -> None:
+        wait = self._rate_limits.seconds_to_wait(tenant_id, method)
+        if wait:
+            raise ProblemRaised("rate_limited", headers=(("retry-after", str(math.ceil(wait))),))
 
     def _find(self, request: Request) -> Route:
         found = self._routes.find(request.path)

@@ -110,6 +110,6 @@ def render_problem(
         ("cache-control", "no-store"),
         *raised.headers,
     ]
-    if raised.code in RETRY_LATER:
+    if raised.code in RETRY_LATER and not any(name == "retry-after" for name, _ in raised.headers):
         headers.append(("retry-after", str(RETRY_AFTER_SECONDS)))
     return kind.status, _encoder.encode(problem), headers
