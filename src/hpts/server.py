@@ -9,6 +9,7 @@ import ctypes
 import gc
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import threading
@@ -21,6 +22,7 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from hpts.config import ConfigError, Settings, environment_of, load_settings
+from hpts.domain import limits
 from hpts.http import balances, docs, journal, postings
 from hpts.http.app import App, Handler
 from hpts.http.asgi import AsgiAdapter
@@ -46,6 +48,8 @@ WORKER_STOP_SECONDS_MAX = 20
 killed.
 """
 BACKLOG = 2048
+FILES_KEPT = 256
+"""Descriptors of a worker that are not connections of clients: the database's, logs, libraries."""
 COLLECTOR_THRESHOLDS = (50_000, 20, 20)
 """When Python looks for reference cycles: a request makes none, so it need not look every 700
 objects, which at saturation are a few requests in flight.
@@ -72,7 +76,7 @@ def run_server(settings: Settings) -> None:
         http1_settings=HTTP1Settings(header_read_timeout=30_000),
         websockets=False,
         backlog=BACKLOG,
-        backpressure=BACKLOG,
+        backpressure=_connections_max(),
         log_level=LogLevels.warning,
         log_access=False,
         respawn_failed_workers=True,
@@ -85,6 +89,22 @@ def run_server(settings: Settings) -> None:
         # Ctrl-C reaches the workers too; one that ends before the server is no failure then.
         if not server.interrupt_signal:
             raise
+
+
+def _connections_max() -> int:
+    """Connections that a worker holds at once; a further client waits until one ends.
+
+    An idle one costs memory only, so the bound is far above what a worker can serve: a few thousand
+    that say nothing would else keep everybody out for as long as they may (30 s).
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.CONNECTIONS_PER_WORKER_MAX + FILES_KEPT
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY:
+        soft = wanted
+    return max(1, min(limits.CONNECTIONS_PER_WORKER_MAX, soft - FILES_KEPT))
 
 
 def check_serving(settings: Settings) -> None:

@@ -50,6 +50,8 @@ PAGE_LINES_MAX = 20_000
 """A page ends early rather than carry more lines than this (it always holds one entry)."""
 PAGE_TOKEN_LENGTH_MAX = 512
 
+CONNECTIONS_PER_WORKER_MAX = 16_384
+"""Clients' connections, idle ones included; fewer where the system allows fewer open files."""
 TOKEN_CACHE_MAX = 10_000
 TOKEN_CACHE_SECONDS_MAX = 60
 TOKEN_LEEWAY_SECONDS = 10

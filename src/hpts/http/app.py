@@ -23,6 +23,8 @@ from hpts.store.tenancy import TenantUnknown
 from hpts.store.wire import ConnectionLost, StatementFailed
 from hpts.telemetry import JsonLines, RequestLine, logger
 
+NO_SNIFFING = ("x-content-type-options", "nosniff")
+"""A problem may repeat a field's name; no browser shall take it for a page."""
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -67,6 +69,7 @@ class App:
                 *render_problem(raised, base_url=self._problem_base_url, trace_id=request.trace_id)
             )
         response.headers.append(("traceparent", traceparent))
+        response.headers.append(NO_SNIFFING)
         if self._server_timing:
             response.headers.append(("server-timing", _server_timing(request)))
         return response, code
