@@ -90,11 +90,11 @@ class ProofEndpoints:
         old_size = _query_number(parameters, "from_block")
         if old_size is None:
             parameters.refuse("from_block", "required", "the number of the older checkpoint")
-        elif old_size > size:
-            parameters.refuse("from_block", "range", "must not be after the checkpoint itself")
         parameters.check()
         await self._check_there(request, size)
         old_size = old_size or 1
+        if old_size > size:
+            raise ProblemRaised("not_found", "Give from_block the number of the older checkpoint.")
         tree = await self._tree(request, size, old_size)
         path = tree.consistency_path(old_size)
         return _answer(ConsistencyProof(request.client().tenant, old_size, size, _hex(path)))
@@ -113,12 +113,11 @@ class ProofEndpoints:
         if size is None:
             size = last
         elif not found.block.block_number <= size <= last:
-            parameters.refuse(
-                "block_number",
-                "range",
-                f"must be from {found.block.block_number}, the entry's block, to {last}, the last",
+            raise ProblemRaised(
+                "not_found",
+                f"The entry stands in block {found.block.block_number} and the last is {last}; "
+                "block_number must be from the one to the other.",
             )
-            parameters.check()
         tree = await self._tree(request, size, found.block.block_number - 1)
         return _answer(_proof(entry_id, found, tree, self._checkpoint(request, tree)))
 
