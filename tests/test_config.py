@@ -41,6 +41,19 @@ GOOD: dict[str, tuple[str, Any]] = {
     "HPTS_LOG_LEVEL": ("debug", "debug"),
     "HPTS_SERVER_TIMING": ("true", True),
     "HPTS_DEV_ISSUER_DIR": ("/tmp/issuer", Path("/tmp/issuer")),
+    "HPTS_JWKS_REFRESH_SECONDS": ("15", 15),
+    "HPTS_PARTNER_PORT": ("8443", 8443),
+    "HPTS_PARTNER_WORKERS": ("3", 3),
+    "HPTS_PARTNER_CERTIFICATE": ("/etc/hpts/server.pem", Path("/etc/hpts/server.pem")),
+    "HPTS_PARTNER_KEY": ("/etc/hpts/server.key", Path("/etc/hpts/server.key")),
+    "HPTS_PARTNER_CA": ("/etc/hpts/ca.pem", Path("/etc/hpts/ca.pem")),
+    "HPTS_PARTNER_CRL": ("/etc/a.crl, /etc/b.crl", (Path("/etc/a.crl"), Path("/etc/b.crl"))),
+    "HPTS_PARTNER_CLIENTS": ("acme, bank of one", ("acme", "bank of one")),
+    "HPTS_TRUSTED_PROXIES": (
+        "192.0.2.7, 10.0.0.0/8,2001:db8::/32",
+        ("192.0.2.7/32", "10.0.0.0/8", "2001:db8::/32"),
+    ),
+    "HPTS_LISTENER": ("partner", "partner"),
 }
 BAD: dict[str, tuple[str, ...]] = {
     "HPTS_DATABASE_URL": ("", "hpts", "mysql://db/hpts"),
@@ -64,6 +77,26 @@ BAD: dict[str, tuple[str, ...]] = {
     "HPTS_LOG_LEVEL": ("", "DEBUG", "trace"),
     "HPTS_SERVER_TIMING": ("", "yes", "True"),
     "HPTS_DEV_ISSUER_DIR": ("",),
+    "HPTS_JWKS_REFRESH_SECONDS": ("", "0", "3601", "1.5"),
+    "HPTS_PARTNER_PORT": ("", "0", "65536", "https"),
+    "HPTS_PARTNER_WORKERS": ("", "0", "129"),
+    "HPTS_PARTNER_CERTIFICATE": ("",),
+    "HPTS_PARTNER_KEY": ("",),
+    "HPTS_PARTNER_CA": ("",),
+    "HPTS_PARTNER_CRL": ("", "a.crl,", ",", "a.crl,,b.crl"),
+    "HPTS_PARTNER_CLIENTS": ("", " ", "acme,", ",acme"),
+    "HPTS_TRUSTED_PROXIES": (
+        "",
+        "proxy.example.com",
+        "192.0.2.7,",
+        "192.0.2.7/8",
+        "300.1.1.1",
+        "0.0.0.0/0",
+        "::/0",
+        "192.0.2.7/33",
+        "unix",
+    ),
+    "HPTS_LISTENER": ("", "Partner", "both"),
 }
 
 

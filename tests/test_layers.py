@@ -33,6 +33,7 @@ PLACES = {
     "hpts.demo": "edge",
     "hpts.development": "edge",
     "hpts.embedded": "edge",
+    "hpts.partner_listener": "edge",
     "hpts.postgres_account": "edge",
     "hpts.postgres_binaries": "edge",
     "hpts.proofs": "leaf",

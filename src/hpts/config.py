@@ -4,6 +4,7 @@ Nothing else in the package reads HPTS_ variables. A variable that starts with H
 known stops the start, so that a misspelt setting is never silently a default.
 """
 
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -44,6 +45,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     server_timing: bool = False
     dev_issuer_dir: Path | None = None
+    jwks_refresh_seconds: int = 60
+    partner_port: int | None = None
+    partner_workers: int = 1
+    partner_certificate: Path | None = None
+    partner_key: Path | None = None
+    partner_ca: Path | None = None
+    partner_crl: tuple[Path, ...] = ()
+    partner_clients: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    listener: str = "ordinary"
 
     @property
     def base_url(self) -> str:
@@ -60,6 +71,7 @@ class _Variable(NamedTuple):
 
 
 INTERFACES = ("rsgi", "asgi")
+LISTENERS = ("ordinary", "partner")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 BUILD_VARIABLES = frozenset(("HPTS_SANITIZE",))
 
@@ -89,8 +101,7 @@ def describe_settings(settings: Settings) -> list[tuple[str, str, str]]:
     """(variable, effective value with secrets masked, meaning) for every setting."""
     rows = []
     for name, variable in VARIABLES.items():
-        value = getattr(settings, variable.field)
-        shown = ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
+        shown = _show(getattr(settings, variable.field))
         rows.append((name, _mask_password(shown) if variable.secret else shown, variable.meaning))
     return rows
 
@@ -100,10 +111,16 @@ def environment_of(settings: Settings) -> dict[str, str]:
     found = {}
     for name, variable in VARIABLES.items():
         value = getattr(settings, variable.field)
-        if value is not None:
-            shown = ",".join(value) if isinstance(value, tuple) else str(value)
+        if value not in (None, ()):
+            shown = _show(value)
             found[name] = shown.lower() if isinstance(value, bool) else shown
     return found
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(str(part) for part in value)
+    return "" if value is None else str(value)
 
 
 def _mask_password(url: str) -> str:
@@ -121,6 +138,28 @@ def _text(text: str) -> str:
 
 def _path(text: str) -> Path:
     return Path(_text(text))
+
+
+def _parts(text: str) -> list[str]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise ValueError("must be comma-separated, with nothing empty; unset it for none")
+    return parts
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(_parts(text))
+
+
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(Path(part) for part in _parts(text))
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    networks = [ipaddress.ip_network(part) for part in _parts(text)]
+    if any(network.prefixlen == 0 for network in networks):
+        raise ValueError("would trust everybody; name the proxies' own addresses")
+    return tuple(str(network) for network in networks)
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
@@ -226,5 +265,33 @@ VARIABLES: dict[str, _Variable] = {
     "HPTS_SERVER_TIMING": _Variable("server_timing", _switch, "answer Server-Timing headers"),
     "HPTS_DEV_ISSUER_DIR": _Variable(
         "dev_issuer_dir", _path, "keys of the development issuer; set by `hpts dev`"
+    ),
+    "HPTS_JWKS_REFRESH_SECONDS": _Variable(
+        "jwks_refresh_seconds", _whole(1, 3600), "how long a key that was withdrawn may count"
+    ),
+    "HPTS_PARTNER_PORT": _Variable(
+        "partner_port", _whole(1, 65535), "port to listen on with mutual TLS; none without it"
+    ),
+    "HPTS_PARTNER_WORKERS": _Variable(
+        "partner_workers", _whole(1, 128), "server processes of the partners' listener"
+    ),
+    "HPTS_PARTNER_CERTIFICATE": _Variable(
+        "partner_certificate", _path, "the server's certificate on it, with its chain (PEM)"
+    ),
+    "HPTS_PARTNER_KEY": _Variable("partner_key", _path, "that certificate's private key (PEM)"),
+    "HPTS_PARTNER_CA": _Variable(
+        "partner_ca", _path, "authorities whose client certificates are accepted on it (PEM)"
+    ),
+    "HPTS_PARTNER_CRL": _Variable(
+        "partner_crl", _paths, "their revocation lists, a file each, comma-separated (PEM)"
+    ),
+    "HPTS_PARTNER_CLIENTS": _Variable(
+        "partner_clients", _names, "clients refused without mutual TLS, comma-separated"
+    ),
+    "HPTS_TRUSTED_PROXIES": _Variable(
+        "trusted_proxies", _networks, "addresses whose Client-Cert header counts, comma-separated"
+    ),
+    "HPTS_LISTENER": _Variable(
+        "listener", _one_of(*LISTENERS), "which listener a worker is of; set by `hpts serve`"
     ),
 }

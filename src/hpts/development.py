@@ -20,7 +20,7 @@ from psycopg.conninfo import make_conninfo
 from hpts.config import Settings
 from hpts.embedded import EmbeddedPostgres, running_url
 from hpts.http.issuer import ALL_SCOPES, DEVELOPMENT_ISSUER, DevelopmentIssuer
-from hpts.server import check_port, run_server
+from hpts.server import check_ports, run_server
 from hpts.store.migrate import migrate
 from hpts.store.tenants import add_tenant, list_tenants
 
@@ -31,7 +31,7 @@ TOKEN_SECONDS = 24 * 3600
 
 def run_development(settings: Settings, out: TextIO = sys.stdout) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises EmbeddedError, ConfigError, MigrationError."""
-    check_port(settings.host, settings.port)
+    check_ports(settings)
     print("Starting PostgreSQL ...", file=sys.stderr, flush=True)
     with EmbeddedPostgres(settings.state_dir, pg_bin=settings.pg_bin) as postgres:
         database_url = create_database(postgres.url)

@@ -15,11 +15,14 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
-from granian.constants import HTTPModes, Interfaces, Loops
+import msgspec
+from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
+from granian.server.common import AbstractServer
 
 from hpts.config import ConfigError, Settings, environment_of, load_settings
 from hpts.domain import limits
@@ -28,17 +31,21 @@ from hpts.http.app import App, Handler
 from hpts.http.asgi import AsgiAdapter
 from hpts.http.auth import Verifier
 from hpts.http.checkpoint_key import CheckpointKey
+from hpts.http.client_certificate import Entrance
 from hpts.http.development import DevelopmentEndpoints
 from hpts.http.health import Health
 from hpts.http.issuer import DevelopmentIssuer
-from hpts.http.jwks import KeySource
+from hpts.http.jwks import COOL_DOWN_SECONDS, KEY_SET_BYTES_MAX, KeySource
+from hpts.http.kept_keys import KeptKeys
 from hpts.http.messages import Request, Response
+from hpts.http.partners import TenantMarks
 from hpts.http.proofs import ProofEndpoints
 from hpts.http.rate_limit import RateLimits
 from hpts.http.reconciliation import Reconciler
 from hpts.http.routes import DEVELOPMENT_ROUTES, ROUTES, UNDOCUMENTED_ROUTES, RouteTable
 from hpts.http.rsgi import RsgiAdapter
 from hpts.ledger import Ledger
+from hpts.partner_listener import PartnerListener, check_partners, settings_of_partners
 from hpts.store.migrate import load_migrations
 from hpts.telemetry import configure_logging
 
@@ -55,16 +62,51 @@ COLLECTOR_THRESHOLDS = (50_000, 20, 20)
 objects, which at saturation are a few requests in flight.
 """
 LAST_LINES_SECONDS_MAX = 1
+KEPT_KEYS = KeptKeys(KEY_SET_BYTES_MAX)
+"""Made before any process is forked, so that all of them share it."""
 
 
 def run_server(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ConfigError where the settings or the port are no
-    good."""
+    """Serve until SIGTERM or SIGINT. Raises ConfigError where the settings or a port are no good,
+    ChildProcessError when the partners' listener has ended by itself."""
+    settings = msgspec.structs.replace(settings, listener="ordinary")
     check_serving(settings)
-    check_port(settings.host, settings.port)
-    os.environ.update(environment_of(settings))
+    check_ports(settings)
     os.register_at_fork(after_in_child=_forget_signal_handlers)
-    server = Server(
+    server = _build_server(settings)
+    if settings.partner_port is None:
+        _serve(server)
+        return
+    is_lost = threading.Event()
+
+    def on_end() -> None:
+        if not server.interrupt_signal:  # of Ctrl-C both hear
+            is_lost.set()
+            server.signal_handler_interrupt()  # type: ignore[no-untyped-call]
+
+    listener = PartnerListener(partial(_serve_partners, settings), on_end)
+    listener.start()
+    server.on_startup(listener.stop_on_signals)
+    server.on_reload(partial(listener.reload, settings))
+    try:
+        _serve(server)
+    finally:
+        listener.stop()
+    if is_lost.is_set():
+        raise ChildProcessError("the partners' listener has ended; its log lines say why")
+
+
+def _serve_partners(settings: Settings) -> None:
+    """The partners' listener, in a process of its own."""
+    _die_with_parent()
+    _serve(_build_server(settings_of_partners(settings)))
+
+
+def _build_server(settings: Settings) -> AbstractServer[Any]:
+    """granian over this worker's application. Its workers read `settings` from the environment."""
+    os.environ.update(environment_of(settings))
+    is_for_partners = settings.listener == "partner"
+    return Server(
         "hpts.server:build_application",
         factory=True,
         address=settings.host,
@@ -82,7 +124,16 @@ def run_server(settings: Settings) -> None:
         respawn_failed_workers=True,
         respawn_interval=0.5,
         workers_kill_timeout=WORKER_STOP_SECONDS_MAX,
+        ssl_cert=settings.partner_certificate if is_for_partners else None,
+        ssl_key=settings.partner_key if is_for_partners else None,
+        ssl_ca=settings.partner_ca if is_for_partners else None,
+        ssl_crl=list(settings.partner_crl) if is_for_partners else None,
+        ssl_client_verify=is_for_partners,
+        ssl_protocol_min=SSLProtocols.tls12,
     )
+
+
+def _serve(server: AbstractServer[Any]) -> None:
     try:
         server.serve()
     except SystemExit:
@@ -122,6 +173,14 @@ def check_serving(settings: Settings) -> None:
         )
 
 
+def check_ports(settings: Settings) -> None:
+    """Raises ConfigError where a port is taken or the partners' settings do not go together."""
+    check_partners(settings)
+    check_port(settings.host, settings.port, "HPTS_PORT")
+    if settings.partner_port is not None:
+        check_port(settings.host, settings.partner_port, "HPTS_PARTNER_PORT")
+
+
 def load_checkpoint_key(settings: Settings) -> CheckpointKey | None:
     """The key that signs checkpoints, or None where none is set. Raises ConfigError."""
     if settings.checkpoint_key is None:
@@ -132,7 +191,7 @@ def load_checkpoint_key(settings: Settings) -> CheckpointKey | None:
         raise ConfigError(f"HPTS_CHECKPOINT_KEY: {error}") from error
 
 
-def check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int, variable: str) -> None:
     """Raises ConfigError when somebody listens there: granian would share the port in silence."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -142,7 +201,7 @@ def check_port(host: str, port: int) -> None:
         except OSError as error:
             raise ConfigError(
                 f"cannot listen on {host}:{port} ({error.strerror}); "
-                "stop what listens there or set HPTS_PORT"
+                f"stop what listens there or set {variable}"
             ) from None
 
 
@@ -155,7 +214,12 @@ def build_application() -> RsgiAdapter | AsgiAdapter:
     if settings.database_url is None or settings.issuer is None or settings.jwks_url is None:
         raise ConfigError("the worker was started without its settings")
     ledger = Ledger(settings.database_url, queue_max=settings.queue_limit)
-    keys = KeySource(settings.jwks_url)
+    keys = KeySource(
+        settings.jwks_url,
+        refresh_seconds=settings.jwks_refresh_seconds,
+        cool_down_seconds=min(COOL_DOWN_SECONDS, settings.jwks_refresh_seconds),
+        kept=KEPT_KEYS,
+    )
 
     async def stop() -> None:
         await ledger.close()
@@ -175,7 +239,13 @@ def build_application() -> RsgiAdapter | AsgiAdapter:
             issuer=settings.issuer,
             audience=settings.audience,
             algorithms=settings.jwt_algorithms,
+            partner_clients=settings.partner_clients,
         ),
+        entrance=Entrance(
+            is_for_partners=settings.listener == "partner",
+            trusted_proxies=settings.trusted_proxies,
+        ),
+        marks=TenantMarks(ledger.reads.requires_mtls),
         rate_limits=RateLimits(settings.rate_limit_writes, settings.rate_limit_reads),
         lines=lines,
         problem_base_url=settings.problem_base_url,
@@ -199,6 +269,7 @@ def _handlers(settings: Settings, ledger: Ledger, database_url: str) -> dict[str
     def reading(handler: Callable[[Request, Ledger], Awaitable[Response]]) -> Handler:
         return lambda request: handler(request, ledger)
 
+    reconciler = Reconciler(database_url, ledger.reads.check_tenant)
     proofs = ProofEndpoints(ledger, load_checkpoint_key(settings))
     health = Health(ledger, schema_version=len(load_migrations()), git_sha=settings.git_sha)
     return {
@@ -214,7 +285,7 @@ def _handlers(settings: Settings, ledger: Ledger, database_url: str) -> dict[str
         "getLatestCheckpoint": proofs.get_latest_checkpoint,
         "getCheckpoint": proofs.get_checkpoint,
         "getConsistencyProof": proofs.get_consistency_proof,
-        "getReconciliationStatus": Reconciler(database_url).get_reconciliation_status,
+        "getReconciliationStatus": reconciler.get_reconciliation_status,
         "getLiveness": health.get_liveness,
         "getReadiness": health.get_readiness,
         "getDocument": docs.get_document,

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 from hpts.http.app import App
 from hpts.http.asgi import AsgiAdapter, AsgiRequest
 from hpts.http.auth import Principal, TokenRefused
+from hpts.http.client_certificate import Entrance
 from hpts.http.messages import JSON, BodyWatch, Request, Response
+from hpts.http.partners import TenantMarks
 from hpts.http.routes import Route, RouteTable
 from hpts.telemetry import JsonLines, logger
 
@@ -44,10 +46,12 @@ class Answer(NamedTuple):
 
 
 class StubVerifier:
-    """Takes the token `good`, with the scope of the closed operation, and `poor`, without."""
+    """Takes the token `good`, with the scope of the closed operation, and `poor`, without. `facts`
+    are more of what the principal is."""
 
-    def __init__(self) -> None:
+    def __init__(self, **facts: Any) -> None:
         self.error: Exception = TokenRefused("no good")
+        self._facts = facts
 
     def verify_cached(self, header: bytes | None) -> Principal | None:
         return None
@@ -56,7 +60,12 @@ class StubVerifier:
         if header not in (b"Bearer good", b"Bearer poor"):
             raise self.error
         scopes = frozenset((SCOPE,) if header == b"Bearer good" else ("hpts:admin:*",))
-        return Principal(b"t" * 16, TENANT, "teller", scopes, 0.0)
+        return Principal(b"t" * 16, TENANT, "teller", scopes, 0.0, **self._facts)
+
+
+async def unmarked(tenant_id: bytes) -> bool | None:
+    """As the database answers for an ordinary tenant."""
+    return False
 
 
 class KeptLines(JsonLines):
@@ -78,11 +87,13 @@ async def no_body() -> dict[str, Any]:
 def request_of(
     *headers: tuple[bytes, bytes],
     query: bytes = b"",
+    peer: str | None = None,
     receive: Callable[[], Awaitable[dict[str, Any]]] = no_body,
     body_seconds_max: float = 5,
 ) -> Request:
     """A request without an application."""
     scope = {"method": "POST", "path": "/", "headers": list(headers), "query_string": query}
+    scope["client"] = None if peer is None else (peer, 50_000)
     return AsgiRequest(scope, receive, BodyWatch(body_seconds_max))
 
 
@@ -98,6 +109,9 @@ def serve(
     headers: Iterable[tuple[bytes, bytes]] = (TRACED,),
     messages: Iterable[dict[str, Any]] = ({"type": "http.request", "body": b""},),
     verifier: StubVerifier | None = None,
+    entrance: Entrance | None = None,
+    read_mark: Callable[[bytes], Awaitable[bool | None]] = unmarked,
+    peer: str = "192.0.2.1",
     server_timing: bool = False,
 ) -> Answer | None:
     """What the App answers; None where it sent nothing."""
@@ -118,13 +132,16 @@ def serve(
         routes=RouteTable(ROUTES),
         handlers=dict.fromkeys(("open", "openToo", "closed", "thing"), handler),
         verifier=verifier or StubVerifier(),  # type: ignore[arg-type]
+        entrance=entrance or Entrance(is_for_partners=False),
+        marks=TenantMarks(read_mark),
         lines=lines,
         problem_base_url="https://errors.test/",
         start=nothing,
         stop=nothing,
         server_timing=server_timing,
     )
-    scope = {"type": "http", "method": method, "path": path, "headers": list(headers)}
+    scope: dict[str, Any] = {"type": "http", "method": method, "path": path}
+    scope |= {"headers": list(headers), "client": (peer, 50_000)}
     before = logger.handlers[:], logger.propagate, logger.level
     logger.handlers[:], logger.propagate = [lines], False
     logger.setLevel(logging.INFO)

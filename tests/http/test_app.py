@@ -264,6 +264,8 @@ def test_start_and_stop_run_inside_the_loop_of_the_worker() -> None:
         routes=None,  # type: ignore[arg-type]
         handlers={},
         verifier=None,  # type: ignore[arg-type]
+        entrance=None,  # type: ignore[arg-type]
+        marks=None,  # type: ignore[arg-type]
         lines=None,  # type: ignore[arg-type]
         problem_base_url="",
         start=start,

@@ -54,14 +54,25 @@ class Clock:
 class Bench:
     """A Verifier over a key set on disk, and the clock that it reads."""
 
-    def __init__(self, directory: Path, keys: list[Any], algorithms: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        keys: list[Any],
+        algorithms: tuple[str, ...],
+        partner_clients: tuple[str, ...] = (),
+    ) -> None:
         self.path = directory / "jwks.json"
         self.publish(keys)
         self.clock = Clock()
         self.key_clock = Clock()
         self.keys = KeySource(self.path.as_uri(), clock=self.key_clock)
         self.verifier = Verifier(
-            self.keys, issuer=ISSUER, audience=AUDIENCE, algorithms=algorithms, clock=self.clock
+            self.keys,
+            issuer=ISSUER,
+            audience=AUDIENCE,
+            algorithms=algorithms,
+            partner_clients=partner_clients,
+            clock=self.clock,
         )
 
     def publish(self, keys: list[Any]) -> None:
@@ -86,7 +97,14 @@ def bench(tmp_path: Path) -> Bench:
 
 @pytest.fixture
 def make_bench(tmp_path: Path) -> Callable[..., Bench]:
-    return lambda keys=KEY_SET, algorithms=("RS256", "ES256"): Bench(tmp_path, keys, algorithms)
+    def make(
+        keys: list[Any] = KEY_SET,
+        algorithms: tuple[str, ...] = ("RS256", "ES256"),
+        partner_clients: tuple[str, ...] = (),
+    ) -> Bench:
+        return Bench(tmp_path, keys, algorithms, partner_clients)
+
+    return make
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -356,6 +374,73 @@ def test_scopes_come_from_scope_or_else_scp(
     assert bench.verify(bearer(claims(**changes))).scopes == scopes
 
 
+@pytest.mark.parametrize("bound_to", [bytes(32), bytes(range(32)), b"\xff" * 32])
+def test_a_token_may_be_bound_to_a_certificate(bench: Bench, bound_to: bytes) -> None:
+    header = bearer(claims(cnf={"x5t#S256": encode(bound_to).decode()}))
+    assert bench.verify(header).thumbprint == bound_to
+    remembered = bench.verifier.verify_cached(header)
+    assert remembered is not None and remembered.thumbprint == bound_to
+
+
+@pytest.mark.parametrize("changes", [{}, {"cnf": None}])
+def test_a_token_without_a_confirmation_is_bound_to_nothing(
+    bench: Bench, changes: dict[str, Any]
+) -> None:
+    payload = json.dumps(claims(**changes)).encode()
+    assert bench.verify(signed(b'{"alg":"RS256","kid":"rsa"}', payload)).thumbprint is None
+
+
+def test_another_confirmation_beside_the_certificates_is_passed_over(bench: Bench) -> None:
+    both = {"x5t#S256": encode(bytes(32)).decode(), "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3"}
+    assert bench.verify(bearer(claims(cnf=both))).thumbprint == bytes(32)
+
+
+@pytest.mark.parametrize(
+    ("confirmation", "reason"),
+    [
+        ({}, "in a way that is not supported"),
+        ({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3"}, "in a way that is not supported"),
+        ({"x5t#S256": None}, "in a way that is not supported"),
+        ({"x5t": "A" * 27}, "in a way that is not supported"),
+        ({"x5t#S256": ""}, "thumbprint"),
+        ({"x5t#S256": "A" * 42}, "thumbprint"),
+        ({"x5t#S256": "A" * 44}, "thumbprint"),
+        ({"x5t#S256": "A" * 43 + "="}, "thumbprint"),
+        ({"x5t#S256": "A" * 42 + "B"}, "thumbprint"),  # another spelling of the same bytes
+        ({"x5t#S256": "+" * 43}, "thumbprint"),
+        ({"x5t#S256": "A" * 43 + "\n"}, "thumbprint"),
+        ({"x5t#S256": 7}, "cnf"),
+        ({"x5t#S256": ["A" * 43]}, "cnf"),
+        ("A" * 43, "cnf"),
+        (["x5t#S256"], "cnf"),
+        (True, "cnf"),
+    ],
+)
+def test_a_confirmation_that_cannot_be_enforced_is_refused(
+    bench: Bench, confirmation: Any, reason: str
+) -> None:
+    assert reason in bench.refusal(bearer(claims(cnf=confirmation)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_partner"),
+    [
+        ({}, False),
+        ({"client_id": "acme"}, True),
+        ({"azp": "acme"}, True),
+        ({"sub": "acme"}, True),
+        ({"client_id": "bank", "azp": "other"}, True),
+        ({"client_id": "ACME"}, False),
+        ({"client_id": "acme "}, False),
+    ],
+)
+def test_a_client_is_a_partner_by_its_name(
+    make_bench: Callable[..., Bench], changes: dict[str, Any], is_partner: bool
+) -> None:
+    bench = make_bench(partner_clients=("acme", "bank"))
+    assert bench.verify(bearer(claims(**changes))).is_partner_client is is_partner
+
+
 def test_a_critical_header_that_is_not_understood_is_refused(bench: Bench) -> None:
     payload = json.dumps(claims()).encode()
     for more in ('"crit":["exp"],"exp":1', '"b64":false,"crit":["b64"]', '"crit":[]'):
@@ -396,8 +481,40 @@ def test_a_key_that_left_the_set_counts_for_no_new_token(bench: Bench) -> None:
     bench.publish(KEY_SET[1:])
     bench.key_clock.now += 11
     asyncio.run(bench.keys.refetch())
-    bench.clock.now += limits.TOKEN_CACHE_SECONDS_MAX
-    assert "not known" in bench.refusal(bearer())
+    assert "not known" in bench.refusal(bearer(claims(sub="another teller")))
+
+
+def test_a_key_that_left_the_set_takes_the_remembered_tokens_along(bench: Bench) -> None:
+    header = bearer()
+    bench.verify(header)
+    bench.publish(KEY_SET[1:])
+    assert bench.verifier.verify_cached(header), "the issuer's word has not come yet"
+    bench.key_clock.now += 11
+    asyncio.run(bench.keys.refetch())
+    assert bench.verifier.verify_cached(header) is None
+    assert "not known" in bench.refusal(header)
+
+
+def test_a_set_that_has_not_changed_costs_no_remembered_token(bench: Bench) -> None:
+    header = bearer()
+    bench.verify(header)
+    bench.key_clock.now += 11
+    bench.path.write_text(json.dumps({"keys": KEY_SET}, indent=2))
+    asyncio.run(bench.keys.refetch())
+    assert bench.verifier.verify_cached(header) is not None
+
+
+def test_an_issuer_that_is_away_for_an_hour_changes_nothing_for_known_keys(bench: Bench) -> None:
+    asyncio.run(bench.keys.refetch())
+    bench.path.unlink()
+    for minute in range(60):
+        bench.clock.now += 60
+        bench.key_clock.now += 60
+        asyncio.run(bench.keys.refetch())
+        now = bench.clock.now
+        header = bearer(claims(sub=f"teller {minute}", iat=now, exp=now + 600))
+        assert bench.verify(header).actor == f"teller {minute}"
+    assert "not known" in bench.refusal(bearer(kid="another"))
 
 
 def test_the_cache_is_bounded_and_drops_the_oldest(
@@ -441,7 +558,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
     max_leaves=6,
 )
-CLAIM_NAMES = ("iss", "aud", "sub", "tenant_id", "scope", "scp", "iat", "nbf", "exp", "azp")
+CLAIM_NAMES = ("iss", "aud", "sub", "tenant_id", "scope", "scp", "iat", "nbf", "exp", "azp", "cnf")
 
 
 def outcome(bench: Bench, header: bytes | None) -> Principal | TokenRefused:

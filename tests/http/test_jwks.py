@@ -20,6 +20,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from hpts.http import jwks
 from hpts.http.jwks import KeySource, load, parse_key_set
+from hpts.http.kept_keys import KeptKeys
 
 RSA_KEY = rsa.generate_private_key(65_537, 2048)
 RSA_JWK = RSAAlgorithm.to_jwk(RSA_KEY.public_key(), as_dict=True) | {"kid": "rsa"}
@@ -118,6 +119,28 @@ def test_a_file_url_is_read(tmp_path: Path) -> None:
     path = tmp_path / "key set é.json"
     path.write_text(json.dumps({"keys": [EC_JWK]}))
     assert load(path.as_uri()).knows("ec")
+
+
+def test_a_source_that_starts_while_the_issuer_is_away_has_what_another_kept(
+    issuer: Issuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        kept = KeptKeys(jwks.KEY_SET_BYTES_MAX)
+        first = KeySource(issuer.url, kept=kept)
+        await first.refetch()
+        issuer.status = 503
+        clock = Clock()
+        later = KeySource(issuer.url, kept=kept, clock=clock)
+        await later.refetch()
+        assert later.current is not None and later.current.knows("rsa")
+        issuer.publish(EC_JWK)
+        clock.now += 11
+        await later.refetch()
+        assert later.current.knows("ec") and not later.current.knows("rsa")
+
+    with caplog.at_level(logging.WARNING, logger="hpts"):
+        run(scenario())
+    assert "the last good one stays" in caplog.text
 
 
 def test_start_with_the_issuer_away_only_warns(caplog: pytest.LogCaptureFixture) -> None:
@@ -284,6 +307,49 @@ def test_the_background_refresh_outlives_failures(issuer: Issuer) -> None:
         issuer.publish(EC_JWK)
         await until(lambda: source.current is not None)
         await source.stop()
+
+    run(scenario())
+
+
+def test_unknown_kids_without_end_do_not_flood_the_issuer(issuer: Issuer) -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        source = KeySource(issuer.url, clock=clock)
+        await source.refetch()
+        for _ in range(600):  # a minute of them, ten callers at a time
+            clock.now += 0.1
+            await asyncio.gather(*(source.refetch() for _ in range(10)))
+        assert issuer.requests <= 1 + 60 / jwks.COOL_DOWN_SECONDS
+        assert issuer.requests > 5, "and a new key is found all the same"
+
+    run(scenario())
+
+
+def test_the_set_is_another_object_only_when_its_keys_have_changed(issuer: Issuer) -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        source = KeySource(issuer.url, clock=clock)
+        issuer.publish(RSA_JWK, EC_JWK, ED_JWK)
+        await source.refetch()
+        first = source.current
+        for keys, is_same in (
+            ((RSA_JWK, EC_JWK, ED_JWK), True),
+            ((RSA_JWK | {"x5c": []}, EC_JWK, ED_JWK), True),  # nothing that we go by
+            ((RSA_JWK | {"alg": "RS256"}, EC_JWK, ED_JWK), False),
+            ((RSA_JWK | {"kid": "new"}, EC_JWK, ED_JWK), False),
+            ((EC_JWK | {"kid": "rsa"}, EC_JWK, ED_JWK), False),
+            ((RSA_JWK, EC_JWK), False),
+            ((), False),
+        ):
+            issuer.publish(*keys)
+            clock.now += 11
+            await source.refetch()
+            assert (source.current is first) is is_same, keys
+            if not is_same:
+                issuer.publish(RSA_JWK, EC_JWK, ED_JWK)
+                clock.now += 11
+                await source.refetch()
+                first = source.current
 
     run(scenario())
 

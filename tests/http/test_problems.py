@@ -47,9 +47,10 @@ def test_every_code_of_the_rules_has_its_status() -> None:
     assert {code: KINDS[code].status for code in STATUS_OF} == STATUS_OF
 
 
-def test_the_only_other_code_is_the_one_nobody_expects() -> None:
-    assert KINDS.keys() - STATUS_OF.keys() == {"internal_error"}
+def test_the_only_other_codes_are_the_one_nobody_expects_and_the_one_for_partners() -> None:
+    assert KINDS.keys() - STATUS_OF.keys() == {"internal_error", "mtls_required"}
     assert KINDS["internal_error"].status == 500
+    assert KINDS["mtls_required"].status == 403
 
 
 def test_no_code_is_raised_that_is_not_in_the_table() -> None:

@@ -7,6 +7,7 @@ came. The audit believes only the lines in the database and the replies that wer
 import http.client
 import json
 import random
+import ssl
 import threading
 import time
 import uuid
@@ -40,12 +41,39 @@ class Reply(NamedTuple):
         return None if code is None else str(code)
 
 
-class Client:
-    """One persistent connection to wherever `port` points at the time."""
+class _OneWrite(http.client.HTTPConnection):
+    """Head and body in one piece. A server may refuse a request by its head and close; a client
+    that still had the body to write would never read the refusal."""
 
-    def __init__(self, port: int, token: str) -> None:
+    def _send_output(self, message_body: bytes | None = None, encode_chunked: bool = False) -> None:
+        assert not encode_chunked
+        head = b"\r\n".join((*self._buffer, b"", b""))  # type: ignore[attr-defined]
+        self._buffer.clear()  # type: ignore[attr-defined]
+        self.send(head + (message_body or b""))
+
+
+class _OneWriteTls(_OneWrite, http.client.HTTPSConnection):
+    pass
+
+
+class Client:
+    """One persistent connection to wherever `port` points at the time; over TLS with `context`,
+    from `source`, with `headers` in each request."""
+
+    def __init__(
+        self,
+        port: int,
+        token: str,
+        *,
+        context: ssl.SSLContext | None = None,
+        source: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
         self.port = port
         self._token = token
+        self._context = context
+        self._source = None if source is None else (source, 0)
+        self._headers = headers or {}
         self._connection: http.client.HTTPConnection | None = None
 
     def post(self, path: str, key: str, body: dict[str, object]) -> Reply:
@@ -63,14 +91,27 @@ class Client:
     def _send(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> Reply:
         try:
             if self._connection is None:
-                self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-            self._connection.request(method, path, body, headers)
+                self._connection = self._connect()
+            self._connection.request(method, path, body, headers | self._headers)
             response = self._connection.getresponse()
             found = {name.lower(): value for name, value in response.getheaders()}
             return Reply(response.status, found, response.read())
         except BaseException:
             self.close()
             raise
+
+    def _connect(self) -> http.client.HTTPConnection:
+        if self._context is None:
+            return _OneWrite("127.0.0.1", self.port, timeout=30, source_address=self._source)
+        return _OneWriteTls(
+            "127.0.0.1", self.port, timeout=30, source_address=self._source, context=self._context
+        )
+
+    @property
+    def local_port(self) -> int:
+        """Of the connection; after the first request."""
+        assert self._connection is not None
+        return int(self._connection.sock.getsockname()[1])
 
     def close(self) -> None:
         if self._connection is not None:
@@ -101,9 +142,9 @@ def payment_body(loan: Loan, amount_minor: int) -> dict[str, object]:
     return loan_body(loan, amount_minor) | {"source_method": "ach"}
 
 
-def open_loans(port: int, token: str, count: int) -> list[Loan]:
+def open_loans(port: int, token: str, count: int, client: Client | None = None) -> list[Loan]:
     """New loans of PRINCIPAL_MINOR each."""
-    client = Client(port, token)
+    client = client or Client(port, token)
     loans = [Loan(str(uuid.uuid4()), str(uuid.uuid4())) for _ in range(count)]
     for loan in loans:
         body = loan_body(loan, PRINCIPAL_MINOR) | {"method": "wire"}

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from hpts.http.issuer import DevelopmentIssuer
+from hpts.store.tenants import add_tenant
+from tests.certificates import Authority
 from tests.conftest import Server, start_server, stop_server
 
 VARYING = {"date", "traceparent"}
@@ -30,7 +32,8 @@ def both(
     try:
         for interface in ("rsgi", "asgi"):
             log = tmp_path_factory.mktemp(interface) / "log"
-            servers.append(start_server(database_url, issuer, log, HPTS_INTERFACE=interface))
+            how = {"HPTS_INTERFACE": interface, "HPTS_TRUSTED_PROXIES": "127.0.0.1"}
+            servers.append(start_server(database_url, issuer, log, **how))
         yield servers
     finally:
         for server in servers:
@@ -89,10 +92,21 @@ def disbursement(loan_id: uuid.UUID) -> bytes:
 
 @pytest.fixture
 def pieces(
-    new_tenant: Callable[[], str], issue_token: Callable[..., str]
+    new_tenant: Callable[[], str],
+    issue_token: Callable[..., str],
+    database_url: str,
+    tmp_path: Path,
 ) -> Callable[[], dict[str, list[bytes]]]:
     """Requests by name, under fresh keys and loans each time."""
     token = issue_token(new_tenant())
+    partner = str(add_tenant(database_url, "a partner", requires_mtls=True))
+    shown = Authority(tmp_path, "Partners").issue("shown")
+    bound = issue_token(partner, claims=shown.confirmation)
+    certificate = f"Client-Cert: {shown.header}"
+
+    def account(token: str, *more: str) -> list[bytes]:
+        path = "/v1/accounts/1000/balance?currency=USD"
+        return [request("GET", path, token, None, *more)]
 
     def make() -> dict[str, list[bytes]]:
         key, loan_id = f"Idempotency-Key: {uuid.uuid4()}", uuid.uuid4()
@@ -134,6 +148,16 @@ def pieces(
             "balance with a parameter": [request("GET", f"{balance}?as_of_date=2026-02-30", token)],
             "live": [request("GET", "/v1/health/live")],
             "document": [request("GET", "/v1/openapi.json")],
+            "a partner, plainly": account(issue_token(partner)),
+            "a partner with a certificate": account(issue_token(partner), certificate),
+            "a bound token, plainly": account(bound),
+            "a bound token with its certificate": account(bound, certificate),
+            "a certificate twice": account(bound, certificate, certificate),
+            "a certificate that is none": account(bound, "Client-Cert: rubbish"),
+            "an empty certificate": account(bound, "Client-Cert:"),
+            "a certificate that is not ASCII": [
+                account(bound, "Client-Cert: cafe")[0].replace(b"cafe", b"caf\xe9")
+            ],
             "a header that is not ASCII": [
                 request("GET", "/v1/health/live").replace(b"Host", b"X-Name: caf\xe9\r\nHost")
             ],
@@ -160,6 +184,12 @@ def test_both_interfaces_give_the_same_answers(
     assert statuses["no token"] == statuses["a token that is none"] == "401"
     assert statuses["another media type"] == "415"
     assert (statuses["no such path"], statuses["another method"]) == ("404", "405")
+    assert (statuses["a partner, plainly"], statuses["a bound token, plainly"]) == ("403", "401")
+    for name in ("a partner with a certificate", "a bound token with its certificate"):
+        assert statuses[name] == "200", name
+    for name in ("twice", "that is none", "that is not ASCII"):
+        assert statuses[f"a certificate {name}"] == "400", name
+    assert statuses["an empty certificate"] == "400"
 
 
 def test_a_body_that_breaks_off_is_a_client_error_and_posts_nothing(

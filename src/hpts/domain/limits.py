@@ -61,6 +61,17 @@ TOKEN_ALGORITHMS = frozenset(
 )
 """Asymmetric all: whoever can verify a token must not be able to sign one."""
 
+CERTIFICATE_BYTES_MAX = 8_192
+"""The largest client certificate that is taken from a proxy's Client-Cert header."""
+CERTIFICATES_REMEMBERED_MAX = 1_024
+PEERS_REMEMBERED_MAX = 1_024
+"""Addresses of which a worker remembers whether they are a trusted proxy's."""
+TENANT_MARKS_MAX = 10_000
+TENANT_MARK_SECONDS_MAX = 5
+"""How old a worker's knowledge of which tenants must come over mutual TLS may be."""
+TENANT_MARK_REFRESH_SECONDS = 2
+"""From this age on it is read again, while requests still go by what is known."""
+
 RETRY_AFTER_SECONDS = 1
 RATE_LIMITED_TENANTS_MAX = 10_000
 
@@ -70,5 +81,7 @@ if LOANS_PER_ACCRUAL_MAX + 1 > LINES_PER_ENTRY_MAX:
     raise ValueError("the largest accrual batch must fit into one entry")
 if BATCH_POSTINGS_MAX * LINES_PER_PAYMENT_MAX > BATCH_LINES_MAX:
     raise ValueError("a full batch of payments must stay within the lines of a batch")
+if TENANT_MARK_REFRESH_SECONDS >= TENANT_MARK_SECONDS_MAX:
+    raise ValueError("a tenant's mark must be read again before it is too old to be used")
 if PAGE_SIZE_DEFAULT > PAGE_SIZE_MAX:
     raise ValueError("the default page must not pass the largest page")

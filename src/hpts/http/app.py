@@ -1,7 +1,7 @@
 """The application: route, authenticate, handle, answer, log; top to bottom.
 
 Checks come in the contract's order: path, method, token, scope, rate, then what the operation
-checks.
+checks. A partner's way here is checked with the token and the scope, before anything else is read.
 Whatever goes wrong ends as a problem; nothing a client sends may end as anything else.
 """
 
@@ -13,7 +13,9 @@ from collections.abc import Awaitable, Callable
 
 from hpts.domain.rejections import Rejection
 from hpts.http.auth import KeysUnavailable, TokenRefused, Verifier
+from hpts.http.client_certificate import Entrance
 from hpts.http.messages import Request, Response
+from hpts.http.partners import TenantMarks, check_binding
 from hpts.http.problems import KINDS, ProblemRaised, render_problem
 from hpts.http.rate_limit import NO_LIMITS, RateLimits
 from hpts.http.routes import Route, RouteTable
@@ -37,6 +39,8 @@ class App:
         routes: RouteTable,
         handlers: dict[str, Handler],
         verifier: Verifier,
+        entrance: Entrance,
+        marks: TenantMarks,
         lines: JsonLines,
         problem_base_url: str,
         start: Callable[[], Awaitable[None]],
@@ -47,6 +51,8 @@ class App:
         self._routes = routes
         self._handlers = handlers
         self._verifier = verifier
+        self._entrance = entrance
+        self._marks = marks
         self._rate_limits = rate_limits
         self._lines = lines
         self._problem_base_url = problem_base_url
@@ -94,19 +100,31 @@ class App:
     async def _handle(self, request: Request) -> Response:
         route = request.route = self._find(request)
         if route.scope is not None:
-            started = time.perf_counter()
-            given = request.headers.get("authorization")
-            header = None if given is None else given.encode("latin-1")
-            principal = self._verifier.verify_cached(header)
-            if principal is None:
-                principal = await self._verifier.verify(header)
-            request.principal = principal
-            request.timings.append(("auth", time.perf_counter() - started))
-            if route.scope not in principal.scopes:
-                raise _insufficient(route.scope)
-            if self._rate_limits.are_set:
-                self._check_rate(principal.tenant_id, request.method)
+            await self._authorize(request, route.scope)
         return await self._handlers[route.operation_id](request)
+
+    async def _authorize(self, request: Request, scope: str) -> None:
+        """Token, the certificate it is bound to, scope, and the way that the caller must come."""
+        started = time.perf_counter()
+        given = request.headers.get("authorization")
+        header = None if given is None else given.encode("latin-1")
+        principal = self._verifier.verify_cached(header)
+        if principal is None:
+            principal = await self._verifier.verify(header)
+        request.principal = principal
+        arrival = self._entrance.arrival_of(request)
+        check_binding(principal, arrival)
+        request.timings.append(("auth", time.perf_counter() - started))
+        if scope not in principal.scopes:
+            raise _insufficient(scope)
+        if not arrival.is_mutual:
+            is_partner = principal.is_partner_client or self._marks.find(principal.tenant_id)
+            if is_partner is None:
+                is_partner = await self._marks.ask(principal.tenant_id)
+            if is_partner:
+                raise ProblemRaised("mtls_required")
+        if self._rate_limits.are_set:
+            self._check_rate(principal.tenant_id, request.method)
 
     def _check_rate(self, tenant_id: bytes, method: str) -> None:
         wait = self._rate_limits.seconds_to_wait(tenant_id, method)
@@ -140,7 +158,8 @@ def _problem_of(error: Exception, trace_id: str) -> ProblemRaised:
         case ProblemRaised() if error.code in KINDS:
             return error
         case TokenRefused():
-            return ProblemRaised("unauthorized", headers=(("www-authenticate", error.challenge),))
+            challenge = ("www-authenticate", error.challenge)
+            return ProblemRaised("unauthorized", error.advice, headers=(challenge,))
         case TenantUnknown():
             return ProblemRaised(Rejection.TENANT_UNKNOWN.value)
         case PoolBusy():

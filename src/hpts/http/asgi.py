@@ -14,12 +14,13 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 class AsgiRequest(Request):
     """A request as ASGI hands it over."""
 
-    __slots__ = ("_query_string", "_receive", "_sent_headers")
+    __slots__ = ("_client", "_query_string", "_receive", "_sent_headers")
 
     def __init__(self, scope: Scope, receive: Receive, watch: BodyWatch) -> None:
         sent: list[tuple[bytes, bytes]] = scope["headers"]
         self._sent_headers = sent
         self._receive = receive
+        self._client: tuple[str, int] | None = scope.get("client")
         self._query_string: bytes = scope.get("query_string", b"")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in sent}
         super().__init__(scope["method"], scope["path"], headers, watch)
@@ -27,6 +28,10 @@ class AsgiRequest(Request):
     @property
     def query_string(self) -> bytes:
         return self._query_string
+
+    @property
+    def peer(self) -> str:
+        return "" if self._client is None else self._client[0]
 
     def header_values(self, name: str) -> list[str]:
         wanted = name.encode()

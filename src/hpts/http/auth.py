@@ -10,7 +10,7 @@ import hashlib
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jwt
@@ -18,34 +18,44 @@ import msgspec
 from jwt.api_jws import PyJWS
 
 from hpts.domain import limits
-from hpts.http.jwks import KeySource, SigningKey
+from hpts.http.jwks import KeySet, KeySource, SigningKey
 
 HEADER_BYTES_MAX = limits.TOKEN_BYTES_MAX + len(b"Bearer ")
 TIMESTAMP_MAX = 253_402_300_799
 """The last second of the year 9999; a claim beyond it is a mistake, most often milliseconds."""
 
 _COMPACT_JWS = re.compile(rb"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+# SHA-256 in base64url: 43 characters, of which the last has two bits that count for nothing.
+_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # Line separators too: an actor is shown in audit listings, one entry a line.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """The verified caller. `tenant_id` is the UUID's 16 bytes, `tenant` its lower-case text."""
+    """The verified caller. `tenant_id` is the UUID's 16 bytes, `tenant` its lower-case text.
+
+    `thumbprint` is the SHA-256 of the only client certificate that the token is good with.
+    `is_partner_client` says that the client must come over mutual TLS, whatever its tenant.
+    """
 
     tenant_id: bytes
     tenant: str
     actor: str
     scopes: frozenset[str]
     expires_at: float
+    thumbprint: bytes | None = None
+    is_partner_client: bool = False
 
 
 class TokenRefused(Exception):
-    """401: `reason` is fit for error_description (RFC 6750, 3) and repeats nothing sent."""
+    """401: `reason` is fit for error_description (RFC 6750, 3) and repeats nothing sent. `advice`
+    is what to do, where another token does not help."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, advice: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.advice = advice
 
     @property
     def challenge(self) -> str:
@@ -62,6 +72,10 @@ class _JoseHeader(msgspec.Struct, frozen=True):
     kid: str | None = None
 
 
+class _Confirmation(msgspec.Struct, frozen=True):
+    thumbprint: str | None = msgspec.field(name="x5t#S256", default=None)
+
+
 class _Claims(msgspec.Struct, frozen=True):
     iss: str
     aud: str | list[str]
@@ -74,6 +88,7 @@ class _Claims(msgspec.Struct, frozen=True):
     azp: str | None = None
     scope: str | None = None
     scp: str | list[str] | None = None
+    cnf: _Confirmation | None = None
 
 
 _header_decoder = msgspec.json.Decoder(_JoseHeader)
@@ -83,8 +98,8 @@ _claims_decoder = msgspec.json.Decoder(_Claims)
 class Verifier:
     """Checks bearer tokens of one issuer for one audience; remembers those that passed.
 
-    A key that leaves the key set stops counting for new tokens at once, and for a token already
-    remembered within TOKEN_CACHE_SECONDS_MAX. `clock` gives Unix seconds.
+    What was remembered counts only while the key set is the one that verified it, so a key that
+    leaves the set takes its tokens along. `clock` gives Unix seconds.
     """
 
     def __init__(
@@ -94,6 +109,7 @@ class Verifier:
         issuer: str,
         audience: str,
         algorithms: tuple[str, ...],
+        partner_clients: Iterable[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         if not algorithms or not limits.TOKEN_ALGORITHMS.issuperset(algorithms):
@@ -103,15 +119,16 @@ class Verifier:
         self._audience = audience
         self._algorithms = frozenset(algorithms)
         self._signatures = PyJWS(algorithms=algorithms)
+        self._partner_clients = frozenset(partner_clients)
         self._clock = clock
-        self._cache: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
+        self._cache: OrderedDict[bytes, tuple[float, Principal, KeySet | None]] = OrderedDict()
 
     def verify_cached(self, header: bytes | None) -> Principal | None:
         """The Principal of an Authorization value verified lately; None says nothing about it."""
         if header is None or len(header) > HEADER_BYTES_MAX:
             return None
         entry = self._cache.get(hashlib.sha256(header).digest())
-        if entry is None or self._clock() >= entry[0]:
+        if entry is None or entry[2] is not self._keys.current or self._clock() >= entry[0]:
             return None
         return entry[1]
 
@@ -179,6 +196,10 @@ class Verifier:
             actor=_actor(claims),
             scopes=_scopes(claims),
             expires_at=claims.exp,
+            thumbprint=_thumbprint(claims.cnf),
+            is_partner_client=not self._partner_clients.isdisjoint(
+                (claims.client_id, claims.azp, claims.sub)
+            ),
         )
 
     def _check_times(self, claims: _Claims) -> None:
@@ -200,7 +221,7 @@ class Verifier:
             principal.expires_at + limits.TOKEN_LEEWAY_SECONDS,
             self._clock() + limits.TOKEN_CACHE_SECONDS_MAX,
         )
-        self._cache[digest] = (until, principal)
+        self._cache[digest] = (until, principal, self._keys.current)
         self._cache.move_to_end(digest)
         if len(self._cache) > limits.TOKEN_CACHE_MAX:
             self._cache.popitem(last=False)
@@ -235,6 +256,17 @@ def _actor(claims: _Claims) -> str:
             raise TokenRefused("the subject is empty, too long or has control characters")
         return actor
     raise TokenRefused("the token names no subject (sub, client_id or azp)")
+
+
+def _thumbprint(confirmation: _Confirmation | None) -> bytes | None:
+    if confirmation is None:
+        return None
+    # A token that is bound in another way (a DPoP key) must not count as one that is not bound.
+    if confirmation.thumbprint is None:
+        raise TokenRefused("the token is bound to its holder in a way that is not supported")
+    if not _THUMBPRINT.fullmatch(confirmation.thumbprint):
+        raise TokenRefused("cnf x5t#S256 is not a SHA-256 thumbprint in base64url")
+    return base64.urlsafe_b64decode(confirmation.thumbprint + "=")
 
 
 def _scopes(claims: _Claims) -> frozenset[str]:

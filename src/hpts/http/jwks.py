@@ -27,10 +27,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
+from hpts.http.kept_keys import KeptKeys
+
 logger = logging.getLogger("hpts")
 
-REFRESH_SECONDS = 300.0
-COOL_DOWN_SECONDS = 10.0
+REFRESH_SECONDS = 60.0
+"""How long a key that the issuer has withdrawn may count, but for the jitter and the fetch."""
+COOL_DOWN_SECONDS = 5.0
 """Shortest pause between two fetches: bounds what unknown key ids can make us ask the issuer."""
 JITTER = 0.1
 """Part of a pause that is random, so that workers started together do not ask together."""
@@ -62,6 +65,10 @@ class KeySet:
     def __len__(self) -> int:
         return len(self._keys)
 
+    def holds_same_keys(self, other: "KeySet | None") -> bool:
+        """Whether both sets have the same keys, in the same order."""
+        return other is not None and self._keys == other._keys
+
     def knows(self, kid: str) -> bool:
         """Whether the set has a key of that id, whatever its algorithm."""
         return kid in self._kids
@@ -84,14 +91,17 @@ class KeySource:
         refresh_seconds: float = REFRESH_SECONDS,
         cool_down_seconds: float = COOL_DOWN_SECONDS,
         fetch_seconds_max: float = FETCH_SECONDS_MAX,
+        kept: KeptKeys | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.current: KeySet | None = None
-        """None until the first set was loaded; from then on always the last good one."""
+        """None until the first set was loaded; from then on always the last good one. It is another
+        object only when the keys have changed: whoever remembers what one verified can tell."""
         self._url = url
         self._refresh_seconds = refresh_seconds
         self._cool_down_seconds = cool_down_seconds
         self._fetch_seconds_max = fetch_seconds_max
+        self._kept = kept
         self._clock = clock
         self._fetched_at = float("-inf")
         self._succeeded = False
@@ -136,24 +146,37 @@ class KeySource:
             # The thread has a deadline of its own; this one covers an issuer that trickles
             # headers, which urllib bounds only per read.
             async with asyncio.timeout(self._fetch_seconds_max * 2):
-                self.current = await asyncio.to_thread(load, self._url, self._fetch_seconds_max)
+                loaded = await asyncio.to_thread(
+                    load, self._url, self._fetch_seconds_max, self._kept
+                )
+            if not loaded.holds_same_keys(self.current):
+                self.current = loaded
             self._succeeded = True
         # Broad on purpose: an answer that breaks us in a way not foreseen must leave the last
         # good set in place and the refresher alive.
         except Exception as error:
             self._succeeded = False
+            if self.current is None:
+                self.current = self._find_kept()
             kept = "none was loaded yet" if self.current is None else "the last good one stays"
             logger.warning("the issuer's key set could not be loaded (%r); %s", error, kept)
         finally:
             self._fetched_at = self._clock()
             self._flight = None
 
+    def _find_kept(self) -> KeySet | None:
+        body = None if self._kept is None else self._kept.find()
+        return None if body is None else parse_key_set(body)
 
-def load(url: str, seconds_max: float = FETCH_SECONDS_MAX) -> KeySet:
-    """Fetch and parse, blocking. Raises OSError, HTTPException or ValueError."""
-    keys = parse_key_set(_read(url, seconds_max))
+
+def load(url: str, seconds_max: float = FETCH_SECONDS_MAX, kept: KeptKeys | None = None) -> KeySet:
+    """Fetch, parse and keep, blocking. Raises OSError, HTTPException or ValueError."""
+    body = _read(url, seconds_max)
+    keys = parse_key_set(body)
     if not len(keys):
         logger.warning("the issuer's key set holds no usable key; every token will be refused")
+    if kept is not None:
+        kept.keep(body)
     return keys
 
 

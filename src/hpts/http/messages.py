@@ -34,6 +34,7 @@ class Headers(Protocol):
     """Header values by lower-case name; of a header sent several times, one of them."""
 
     def get(self, name: str, /) -> str | None: ...
+    def __contains__(self, name: object, /) -> bool: ...
 
 
 class BodyWatch:
@@ -116,6 +117,11 @@ class Request(ABC):
     @abstractmethod
     def query_string(self) -> bytes:
         """As the client wrote it."""
+
+    @property
+    @abstractmethod
+    def peer(self) -> str:
+        """The address that the connection comes from, without the port."""
 
     @abstractmethod
     def header_values(self, name: str) -> list[str]:

@@ -25,6 +25,7 @@ KINDS: dict[str, Kind] = {
     "unauthorized": Kind(401, "No valid token", "Get a token from the issuer and send it as `Authorization: Bearer`."),
     "insufficient_scope": Kind(403, "The token lacks the scope", "Ask the issuer for a token with the scope that WWW-Authenticate names."),
     "tenant_unknown": Kind(403, "The tenant cannot be served", "The token's tenant_id names no active tenant of this ledger; ask its operator."),
+    "mtls_required": Kind(403, "Mutual TLS is required", "This tenant or client is a partner: connect to the partners' address with its client certificate."),
     "not_found": Kind(404, "No such resource", "Check the path; this tenant has nothing there."),
     "method_not_allowed": Kind(405, "The method is not allowed here", "Use a method that Allow names."),
     "idempotency_in_progress": Kind(409, "The key is being worked on", "Wait as Retry-After says, then send the same request with the same key."),

@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import uuid
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -41,10 +42,14 @@ class ReconciliationStatus(msgspec.Struct, frozen=True):
 
 
 class Reconciler:
-    """Runs one reconciliation of a tenant and day at a time; whoever asks meanwhile shares it."""
+    """Runs one reconciliation of a tenant and day at a time; whoever asks meanwhile shares it.
 
-    def __init__(self, database_url: str) -> None:
+    It may have begun minutes ago, so `check_tenant` says once more whether the tenant is served.
+    """
+
+    def __init__(self, database_url: str, check_tenant: Callable[[bytes], Awaitable[None]]) -> None:
         self._database_url = database_url
+        self._check_tenant = check_tenant
         self._running: dict[tuple[bytes, str | None], asyncio.Task[Reconciliation]] = {}
         self._places = asyncio.Semaphore(RECONCILIATIONS_AT_ONCE)
 
@@ -60,7 +65,9 @@ class Reconciler:
             task = asyncio.get_running_loop().create_task(self._run(*place))
             self._running[place] = task
             task.add_done_callback(lambda _: self._running.pop(place, None))
-        return money_response(msgspec.json.encode(_status(await asyncio.shield(task))))
+        found = await asyncio.shield(task)
+        await self._check_tenant(place[0])
+        return money_response(msgspec.json.encode(_status(found)))
 
     def _check_room(self, tenant_id: bytes) -> None:
         of_tenant = sum(place[0] == tenant_id for place in self._running)

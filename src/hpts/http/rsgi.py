@@ -14,6 +14,7 @@ class RsgiHeaders(Protocol):
     """Values by lower-case name; those that are not printable ASCII are left out."""
 
     def get(self, name: str, /) -> str | None: ...
+    def __contains__(self, name: object, /) -> bool: ...
     def get_all(self, name: str, /) -> list[str]: ...
 
 
@@ -21,6 +22,7 @@ class RsgiScope(Protocol):
     """A request's line and headers. Each access makes a new object."""
 
     proto: str
+    client: str
     method: str
     path: str
     query_string: str
@@ -50,6 +52,10 @@ class RsgiRequest(Request):
     @property
     def query_string(self) -> bytes:
         return self._scope.query_string.encode()
+
+    @property
+    def peer(self) -> str:
+        return self._scope.client.rpartition(":")[0].strip("[]")  # [::1]:50000 for IPv6
 
     def header_values(self, name: str) -> list[str]:
         return self._scope.headers.get_all(name)

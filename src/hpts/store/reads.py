@@ -70,6 +70,19 @@ class Reads:
         )
         return accounts
 
+    async def check_tenant(self, tenant_id: bytes) -> None:
+        """Raises TenantUnknown unless the tenant is active at this moment."""
+        await run_for_tenant(self._pool, tenant_id)
+
+    async def requires_mtls(self, tenant_id: bytes) -> bool | None:
+        """Whether the tenant must come over mutual TLS; None when there is no such tenant."""
+        tenant = (_uuid(tenant_id),)
+        async with self._pool.lease() as wire:
+            _, marks = await wire.run(
+                [Step("enter_tenant", tenant, True), Step("read_tenant_mark", tenant, True)]
+            )
+        return marks[0][0] == b"t" if marks else None
+
     async def loan_now(self, tenant_id: bytes, loan_id: bytes) -> LoanRow | None:
         """What the loan owes now, or None when there is no such loan."""
         return await self._loans.read(tenant_id, loan_id)

@@ -32,6 +32,7 @@ WRITER_STATEMENTS = (
 READER_STATEMENTS = (
     "enter_tenant",
     "read_tenant",
+    "read_tenant_mark",
     "read_accounts",
     "read_account",
     "read_loan_balance",

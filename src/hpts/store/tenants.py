@@ -19,16 +19,26 @@ class Tenant(NamedTuple):
     name: str
     status: str
     created_at: datetime.datetime
+    requires_mtls: bool
 
 
-def add_tenant(database_url: str, name: str, tenant_id: uuid.UUID | None = None) -> uuid.UUID:
+def add_tenant(
+    database_url: str,
+    name: str,
+    tenant_id: uuid.UUID | None = None,
+    *,
+    requires_mtls: bool = False,
+) -> uuid.UUID:
     """Create a tenant and return its id. Raises ValueError for a bad name, psycopg.Error."""
     if not 1 <= len(name) <= 200 or not name.isprintable():
         raise ValueError("a tenant's name has 1 to 200 printable characters")
     made = uuid.uuid4() if tenant_id is None else tenant_id
     with as_owner(database_url) as connection, connection.transaction():
         connection.execute(sql("set_tenant").encode(), {"tenant_id": str(made)})
-        connection.execute(sql("insert_tenant").encode(), {"tenant_id": made, "name": name})
+        connection.execute(
+            sql("insert_tenant").encode(),
+            {"tenant_id": made, "name": name, "requires_mtls": requires_mtls},
+        )
         for account in TEMPLATE:
             connection.execute(
                 sql("insert_account").encode(), {"tenant_id": made, **account._asdict()}
@@ -48,6 +58,17 @@ def set_tenant_status(database_url: str, tenant_id: uuid.UUID, status: str) -> b
     with as_owner(database_url) as connection:
         changed = connection.execute(
             sql("set_tenant_status").encode(), {"tenant_id": tenant_id, "status": status}
+        )
+        return changed.rowcount == 1
+
+
+def set_tenant_mtls(database_url: str, tenant_id: uuid.UUID, *, requires_mtls: bool) -> bool:
+    """Mark a tenant as one that must come over mutual TLS, or as an ordinary one; False when there
+    is no such tenant."""
+    with as_owner(database_url) as connection:
+        changed = connection.execute(
+            sql("set_tenant_mtls").encode(),
+            {"tenant_id": tenant_id, "requires_mtls": requires_mtls},
         )
         return changed.rowcount == 1
 

@@ -1,2 +1,2 @@
 -- store/tenants.py: a new tenant; as hpts_owner.
-INSERT INTO tenants (tenant_id, name) VALUES (%(tenant_id)s, %(name)s)
+INSERT INTO tenants (tenant_id, name, requires_mtls) VALUES (%(tenant_id)s, %(name)s, %(requires_mtls)s)

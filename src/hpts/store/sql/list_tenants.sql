@@ -1,2 +1,2 @@
 -- store/tenants.py: every tenant; as hpts_owner.
-SELECT tenant_id, name, status, created_at FROM tenants ORDER BY created_at, tenant_id
+SELECT tenant_id, name, status, created_at, requires_mtls FROM tenants ORDER BY created_at, tenant_id

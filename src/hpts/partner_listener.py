@@ -1,0 +1,140 @@
+"""The partners' listener: a second server in a process of its own, behind mutual TLS.
+
+It completes a handshake only with a certificate of the partners' authority. It ends with the
+process that started it, and that process stops when it ends by itself.
+"""
+
+import multiprocessing
+import os
+import signal
+import ssl
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import wait
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from hpts.config import ConfigError, Settings
+from hpts.telemetry import logger
+
+STOP_SECONDS_MAX = 25
+"""A little longer than the listener gives its own workers."""
+_fork = multiprocessing.get_context("fork")
+
+
+class PartnerListener:
+    """`serve` runs in the new process until that is told to stop; `on_end` is called in a thread of
+    this one when it has ended, told or not."""
+
+    def __init__(self, serve: Callable[[], None], on_end: Callable[[], None]) -> None:
+        self._process = _fork.Process(target=serve, name="hpts-partners")
+        self._on_end = on_end
+
+    def start(self) -> None:
+        self._process.start()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def stop_on_signals(self) -> None:
+        """From now on what stops this process stops the listener at the same moment."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._relay(number, signal.getsignal(number))
+
+    def reload(self, settings: Settings) -> None:
+        """Have the workers replaced by new ones, which read certificates and revocation lists.
+        Where a file cannot be used those that are there stay."""
+        try:
+            check_partners(settings)
+        except ConfigError as error:
+            logger.error("the partners' listener is not reloaded: %s", error)
+        else:
+            self._send(signal.SIGHUP)
+
+    def stop(self) -> None:
+        """Let it answer what it accepted, then end."""
+        self._send(signal.SIGTERM)
+        self._process.join(STOP_SECONDS_MAX)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+    def _relay(self, number: int, handler: object) -> None:
+        def handle(received: int, frame: FrameType | None) -> None:
+            if callable(handler):
+                handler(received, frame)
+            self._send(signal.SIGTERM)
+
+        signal.signal(number, handle)
+
+    def _send(self, number: int) -> None:
+        if self._process.is_alive() and self._process.pid is not None:
+            os.kill(self._process.pid, number)
+
+    def _watch(self) -> None:
+        wait([self._process.sentinel])
+        self._on_end()
+
+
+def settings_of_partners(settings: Settings) -> Settings:
+    """What the listener's own processes are to go by."""
+    return msgspec.structs.replace(
+        settings,
+        listener="partner",
+        port=settings.partner_port or settings.port,
+        workers=settings.partner_workers,
+    )
+
+
+def check_partners(settings: Settings) -> None:
+    """Raises ConfigError where the settings of the partners' listener do not go together, or a
+    file cannot be used."""
+    files = {
+        "HPTS_PARTNER_CERTIFICATE": settings.partner_certificate,
+        "HPTS_PARTNER_KEY": settings.partner_key,
+        "HPTS_PARTNER_CA": settings.partner_ca,
+    }
+    if settings.partner_port is None:
+        idle = [name for name, path in files.items() if path is not None]
+        idle += ["HPTS_PARTNER_CRL"] if settings.partner_crl else []
+        if idle:
+            raise ConfigError(f"{' and '.join(idle)} count only with HPTS_PARTNER_PORT; set it too")
+        return
+    missing = [name for name, path in files.items() if path is None]
+    if missing:
+        raise ConfigError(f"{' and '.join(missing)} must be set beside HPTS_PARTNER_PORT")
+    if settings.partner_port == settings.port:
+        raise ConfigError("HPTS_PARTNER_PORT must be another port than HPTS_PORT")
+    _check_files(settings)
+
+
+def _check_files(settings: Settings) -> None:
+    # The server reads the files in its workers, where a bad one would be a loop of crashes.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate, key = settings.partner_certificate, settings.partner_key
+    try:
+        # The empty password is for a key that has one: without it OpenSSL would ask the terminal.
+        context.load_cert_chain(str(certificate), str(key), password="")
+    except (OSError, ValueError) as error:  # an ssl.SSLError is an OSError
+        raise ConfigError(
+            f"HPTS_PARTNER_CERTIFICATE={certificate} and HPTS_PARTNER_KEY={key} are not a "
+            f"certificate and its key in PEM, the key without a password ({error})"
+        ) from None
+    _load(context, "HPTS_PARTNER_CA", settings.partner_ca or Path(), "x509_ca", "a CA certificate")
+    for count, path in enumerate(settings.partner_crl, 1):
+        _load(context, "HPTS_PARTNER_CRL", path, "crl", "one revocation list")
+        if context.cert_store_stats()["crl"] != count:
+            raise ConfigError(
+                f"HPTS_PARTNER_CRL={path} holds more than one list, of which the server would "
+                "read the first only; give each a file of its own, comma-separated"
+            )
+
+
+def _load(context: ssl.SSLContext, name: str, path: Path, kind: str, wanted: str) -> None:
+    before = context.cert_store_stats()[kind]
+    try:
+        context.load_verify_locations(str(path))
+    except OSError as error:
+        raise ConfigError(f"{name}={path} cannot be used ({error})") from None
+    if context.cert_store_stats()[kind] == before:
+        raise ConfigError(f"{name}={path} does not hold {wanted} in PEM")
