@@ -1,8 +1,8 @@
 """The fast decoders accept what the document accepts; what they refuse is listed field by field."""
 
+import datetime
 from typing import Any
 
-import datetime
 import jsonschema
 import pytest
 from hypothesis import given, settings
