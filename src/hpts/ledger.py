@@ -35,7 +35,7 @@ from hpts.posting import (
 )
 from hpts.store.append import Opened, open_batch, roll_back, write_batch
 from hpts.store.lanes import LaneFull, Lanes
-from hpts.store.pool import Pool, PoolBusy
+from hpts.store.pool import Connect, Pool, PoolBusy
 from hpts.store.proofs import Proofs
 from hpts.store.reads import Reads
 from hpts.store.statements import WRITER_STATEMENTS
@@ -55,9 +55,16 @@ READ_ONLY = "25006"
 class Ledger:
     """All tenants of one database, as one worker serves them."""
 
-    def __init__(self, database_url: str, *, queue_max: int = limits.QUEUE_POSTINGS_MAX) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        queue_max: int = limits.QUEUE_POSTINGS_MAX,
+        connect: Connect = Wire.connect,
+    ) -> None:
+        waiting = limits.READ_WAITERS_MAX
         readers = Pool.of_readers(
-            database_url, limits.READERS_PER_WORKER, waiters_max=limits.READ_WAITERS_MAX
+            database_url, limits.READERS_PER_WORKER, waiters_max=waiting, connect=connect
         )
         self.reads = Reads(readers)
         self.proofs = Proofs(readers)
@@ -67,6 +74,7 @@ class Ledger:
             size=limits.WRITERS_PER_WORKER + limits.BULK_WRITERS_PER_WORKER,
             waiters_max=limits.WRITERS_PER_WORKER + limits.BULK_WRITERS_PER_WORKER,
             owns_stripes=True,
+            connect=connect,
         )
         self._lanes = self._lanes_of(
             limits.WRITERS_PER_WORKER, 1, limits.BATCH_POSTINGS_MAX, queue_max
@@ -130,7 +138,7 @@ class Ledger:
         if not postings:
             return ()
         try:
-            chart = await self._chart(tenant_id)
+            chart = await self.chart(tenant_id)
             async with self._writers.lease() as wire:
                 return await _run_batch(wire, tenant_id, chart, postings)
         except TenantUnknown:
@@ -148,7 +156,8 @@ class Ledger:
                 posting.fail(error)
         return ()
 
-    async def _chart(self, tenant_id: bytes) -> Chart:
+    async def chart(self, tenant_id: bytes) -> Chart:
+        """The tenant's account codes by role. Raises TenantUnknown, ConnectionLost."""
         chart = self._charts.get(tenant_id)
         if chart is None:
             rows = await self.reads.chart(tenant_id)
@@ -158,10 +167,6 @@ class Ledger:
             )
             self._charts[tenant_id] = chart
         return chart
-
-    async def chart(self, tenant_id: bytes) -> Chart:
-        """The tenant's account codes by role. Raises TenantUnknown, ConnectionLost."""
-        return await self._chart(tenant_id)
 
 
 def _travels_alone(command: Command) -> bool:
@@ -208,12 +213,16 @@ async def _run_batch(
             wire.close()  # a standby since a failover: the next connection may find the primary
             raise ConnectFailed("the server is read-only") from error
         await roll_back(wire)
+        for posting in postings:
+            if not posting.may_hold_key:  # else an earlier COMMIT may still take effect
+                posting.attempted_entry_ids = ()
         if len(postings) == 1 or _concerns_all(error):
             return [posting for posting in postings if _tries_again(posting, error)]
         logger.warning("batch of %d failed, posting one by one: %s", len(postings), error)
     retry: list[Posting] = []
     for posting in postings:
-        retry += await _run_batch(wire, tenant_id, chart, [posting])
+        if _still_waited_for([posting]):
+            retry += await _run_batch(wire, tenant_id, chart, [posting])
     return retry
 
 
@@ -313,19 +322,19 @@ class _Decided:
 
     def decide(self, posting: Posting, is_claimed: bool) -> None:
         """Note the outcome of a posting, or that it is to be tried again."""
-        if not self._opened.tenant_is_active:
+        earlier = self._opened.earlier.get(posting.idempotency_key)
+        if posting.may_hold_key and not is_claimed:
+            self._try_again(posting)  # our own lost connection still holds the key
+        elif earlier and earlier.journal_entry_id in posting.attempted_entry_ids:
+            self._note(posting, Posted(earlier.journal_entry_id, earlier.reply, False))
+        elif not self._opened.tenant_is_active:
             self._note(posting, Refusal(Rejection.TENANT_UNKNOWN))
         elif not is_claimed:
-            if posting.may_hold_key:
-                self._try_again(posting)  # our own lost connection still holds the key
-            else:
-                self._note(posting, Refusal(Rejection.IDEMPOTENCY_IN_PROGRESS))
-        elif earlier := self._opened.earlier.get(posting.idempotency_key):
-            if earlier.request_digest != posting.request_digest:
-                self._note(posting, Refusal(Rejection.IDEMPOTENCY_MISMATCH))
-                return
-            is_replay = earlier.journal_entry_id not in posting.attempted_entry_ids
-            self._note(posting, Posted(earlier.journal_entry_id, earlier.reply, is_replay))
+            self._note(posting, Refusal(Rejection.IDEMPOTENCY_IN_PROGRESS))
+        elif earlier and earlier.request_digest != posting.request_digest:
+            self._note(posting, Refusal(Rejection.IDEMPOTENCY_MISMATCH))
+        elif earlier:
+            self._note(posting, Posted(earlier.journal_entry_id, earlier.reply, True))
         elif self._is_busy(posting.command):
             self._try_again(posting)
         else:

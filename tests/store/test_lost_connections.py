@@ -17,6 +17,7 @@ from hpts.domain.rejections import Refusal, Rejection
 from hpts.ledger import Ledger
 from hpts.posting import Command, Outcome, Posted, Unavailable
 from hpts.store.reconcile import reconcile
+from hpts.store.tenants import set_tenant_status
 from hpts.store.verify import verify_tenant
 
 from .cutting_proxy import Cut, CuttingProxy, Pipeline, Plan
@@ -207,6 +208,34 @@ def test_a_posting_refused_before_the_loss_is_not_posted_after_it(own_database_u
         assert isinstance(outcomes[2], Posted)
         assert not outcomes[2].is_replay
         assert owed(books, loan_id) == (1_000, 0, 0), "the refused payment was posted after all"
+
+    play(scenario())
+
+
+@pytest.mark.parametrize("cut", [Cut.AFTER_ANSWER, Cut.CLIENT_ONLY])
+def test_what_was_posted_is_answered_so_though_its_tenant_was_suspended_meanwhile(
+    database_url: str, cut: Cut
+) -> None:
+    """A refusal would tell the client that nothing was posted."""
+    books = Books(database_url)
+
+    def plan(pipeline: Pipeline) -> Cut:
+        if not pipeline.commits:
+            return Cut.NEVER
+        assert set_tenant_status(database_url, books.tenant_id, "suspended")
+        return cut
+
+    async def scenario() -> None:
+        async with (
+            CuttingProxy(database_url, plan) as proxy,
+            open_ledger(proxy.database_url) as ledger,
+        ):
+            outcomes = await post_all(ledger, books, disbursement(uuid.uuid4(), 1_000))
+            assert proxy.cut_count == 1
+            refused = await post_all(ledger, books, disbursement(uuid.uuid4(), 1_000))
+        assert refused == [Refusal(Rejection.TENANT_UNKNOWN)]
+        assert set_tenant_status(database_url, books.tenant_id, "active")
+        assert_posted_once(books, outcomes)
 
     play(scenario())
 

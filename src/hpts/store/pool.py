@@ -5,13 +5,15 @@ It hands out one wire to one borrower at a time and never runs a statement itsel
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from hpts.store.statements import READER_STATEMENTS
 from hpts.store.wire import Wire
 
 STRIPE_LOCK_CLASS = 0x48505453  # "HPTS"; the first half of the advisory locks that own stripes
+Connect = Callable[[str, Sequence[str], int | None], Awaitable[Wire]]
+"""How a pool opens a wire (see Wire.connect)."""
 
 
 class PoolBusy(Exception):
@@ -29,7 +31,9 @@ class Pool:
         size: int,
         waiters_max: int,
         owns_stripes: bool = False,
+        connect: Connect = Wire.connect,
     ) -> None:
+        self._connect = connect
         self._database_url = database_url
         self._statements = statements
         self._stripe_lock = STRIPE_LOCK_CLASS if owns_stripes else None
@@ -39,9 +43,13 @@ class Pool:
         self._waiters_max = waiters_max
 
     @classmethod
-    def of_readers(cls, database_url: str, size: int, *, waiters_max: int) -> "Pool":
+    def of_readers(
+        cls, database_url: str, size: int, *, waiters_max: int, connect: Connect = Wire.connect
+    ) -> "Pool":
         """A pool for the queries of store/reads.py."""
-        return cls(database_url, READER_STATEMENTS, size=size, waiters_max=waiters_max)
+        return cls(
+            database_url, READER_STATEMENTS, size=size, waiters_max=waiters_max, connect=connect
+        )
 
     @asynccontextmanager
     async def lease(self) -> AsyncIterator[Wire]:
@@ -68,7 +76,7 @@ class Pool:
             wire = self._idle.pop()  # the one used last: its plans and caches are warm
             if not wire.is_broken:
                 return wire
-        return await Wire.connect(self._database_url, self._statements, self._stripe_lock)
+        return await self._connect(self._database_url, self._statements, self._stripe_lock)
 
     def close(self) -> None:
         """Close the idle wires."""
