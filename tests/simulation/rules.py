@@ -196,9 +196,10 @@ def _reversal(request: Request, view: View) -> Planned | set[str]:
         (role, "C" if side == "D" else "D", amount, currency, loan_id)
         for role, side, amount, currency, loan_id in original.lines
     ]
-    after = _after(view, lines)
-    if isinstance(after, str):
-        reasons.add(after)
+    if reasons <= {"metadata_too_large"}:  # else these lines are not to be posted anyway
+        after = _after(view, lines)
+        if after == "negative_balance" or (after == "amount_overflow" and not reasons):
+            reasons.add(after)
     return reasons or Planned(lines, ())
 
 
