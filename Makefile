@@ -11,7 +11,7 @@ ROUNDS ?= 4
 ONLY ?=
 SCENARIO ?= mixed
 
-.PHONY: install run test check bench perf-report bench-compare loadtest clean help
+.PHONY: install run test soak check bench perf-report bench-compare loadtest clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ run: install ## Run everything on this machine: PostgreSQL, issuer, demo tenant,
 
 test: install ## Run the whole test suite on a PostgreSQL that it starts itself
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+soak: install ## Faults under load for SECONDS (an hour), longer and more of them than in `make test`
+	SOAK_SECONDS=$(or $(SECONDS),3600) $(BIN)/python -m pytest tests/faults/test_faults.py
 
 check: install ## Lint, types, the kernel's stub and the SQL files
 	$(BIN)/ruff check .

@@ -31,6 +31,7 @@ from hpts.embedded import EmbeddedPostgres
 from hpts.http.issuer import ALL_SCOPES, DEVELOPMENT_ISSUER, DevelopmentIssuer
 from hpts.store.migrate import migrate
 from hpts.store.tenants import add_tenant, set_tenant_status
+from tests.faults.table import write_table
 
 ALL = " ".join(ALL_SCOPES)
 READY_SECONDS_MAX = 30
@@ -76,6 +77,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     return f"seed: {HYPOTHESIS_SEED}={config.getoption(HYPOTHESIS_SEED)}"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    write_table(terminalreporter)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ import uvloop
 
 from hpts.store.statements import WRITER_STATEMENTS
 from hpts.store.wire import ConnectionLost, Step, Wire
+from tests.faults.background import Background
+from tests.faults.proxy import Proxy
 
 LEARN_SECONDS_MAX = 5.0
 LONG = b"k" * 500_000  # more than the server reads at once: the rest is unread when it ends
@@ -61,3 +63,28 @@ def test_an_idle_wire_whose_server_ended_is_broken_before_it_is_used(own_databas
         return wire.is_broken
 
     assert run(scenario())
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_reset_that_comes_with_the_whole_answer_is_noticed(own_database_url, run) -> None:
+    """Else the wire would look sound, and whoever used it next would wait for its timer (40 s)."""
+
+    async def scenario(background: Background, proxy: Proxy) -> bool:
+        wire = await Wire.connect(proxy.database_url, (*WRITER_STATEMENTS, "enter_tenant"))
+        running = asyncio.create_task(wire.run([Step("enter_tenant", (b"none",))]))
+        await asyncio.sleep(0)
+        time.sleep(0.3)  # noqa: ASYNC251  (nothing is read until both are there)
+        background.call(proxy.cut_all)
+        time.sleep(0.1)  # noqa: ASYNC251
+        assert await running == [[(b"none",)]]
+        deadline = time.monotonic() + LEARN_SECONDS_MAX
+        while not wire.is_broken and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        return wire.is_broken
+
+    with Background() as background:
+        proxy = Proxy(own_database_url)
+        proxy.resets = True
+        background.run(proxy.start())
+        assert run(scenario(background, proxy))
+        background.run(proxy.stop())

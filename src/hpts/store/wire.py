@@ -213,7 +213,7 @@ class Wire:
                     continue  # between the results of two statements
                 if result.status == pq.ExecStatus.PIPELINE_SYNC:
                     self._done.set_result(None)
-                    return
+                    break
                 self._results.append(result)
                 if self._pgconn.status == pq.ConnStatus.BAD:
                     raise psycopg.OperationalError(result.get_error_message())

@@ -1,0 +1,1 @@
+"""Faults lose nothing: what can fail is made to fail under load, and the books are judged."""
