@@ -1,6 +1,6 @@
 """While a mixed load runs, hundreds of faults lose nothing, double nothing, and service resumes.
 
-`make test` runs two shards side by side; `make soak SECONDS=3600` one, with longer faults.
+`make test` runs two shards; `make soak SECONDS=3600` runs one, with longer faults.
 """
 
 import math
