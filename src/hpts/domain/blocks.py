@@ -4,6 +4,11 @@ from collections.abc import Iterable
 from hashlib import sha256
 from struct import Struct
 
+TILE = 256
+"""Blocks a tile of level 1 of the tree over them, and tiles of level 1 a tile of level 2."""
+GROUP = TILE * TILE
+"""Blocks a tile of level 2."""
+
 
 def genesis_hash(tenant_id: bytes) -> bytes:
     """What block 1 of a tenant follows."""

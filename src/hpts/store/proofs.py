@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import NamedTuple
 
-from hpts.domain.blocks import canonical_entry
+from hpts.domain.blocks import GROUP, TILE, canonical_entry
 from hpts.domain.merkle import (
     consistency_path,
     inclusion_path,
@@ -18,10 +18,6 @@ from hpts.domain.merkle import (
 from hpts.store.pool import Pool
 from hpts.store.tenancy import run_for_tenant
 from hpts.store.wire import Rows, Step
-
-TILE = 256
-"""Blocks a tile of level 1, tiles of level 1 a tile of level 2 (migration 8)."""
-GROUP = TILE * TILE
 
 _int16, _int32, _int64 = Struct(">h"), Struct(">i"), Struct(">q")
 
@@ -34,7 +30,6 @@ class BlockRow(NamedTuple):
     entries_root: bytes
     first_entry_id: bytes
     entry_count: int
-    block_hash: bytes
 
 
 class EntryProof(NamedTuple):
@@ -101,8 +96,9 @@ class Proofs:
             if step.statement == "read_block_tiles":
                 known.update(map(_tile, rows))
                 continue
-            for number, block_hash in _numbered(rows):
-                known[number - 1, number] = leaf_hash(block_hash)
+            for cell, block_hash in rows:
+                number = _int64.unpack(cell or b"")[0]
+                known[number - 1, number] = leaf_hash(block_hash or b"")
         return BlockTree(size, known)
 
     async def entry(self, tenant_id: bytes, entry_id: bytes) -> EntryProof | None:
@@ -150,19 +146,14 @@ def _tile(row: tuple[bytes | None, ...]) -> tuple[tuple[int, int], bytes]:
     return (start, start + width), root or b""
 
 
-def _numbered(rows: Rows) -> list[tuple[int, bytes]]:
-    return [(_int64.unpack(number or b"")[0], found or b"") for number, found in rows]
-
-
 def _block(rows: Rows) -> BlockRow:
-    number, previous_hash, entries_root, first_entry_id, count, block_hash = rows[0]
+    number, previous_hash, entries_root, first_entry_id, count = rows[0]
     return BlockRow(
         _int64.unpack(number or b"")[0],
         previous_hash or b"",
         entries_root or b"",
         first_entry_id or b"",
         _int32.unpack(count or b"")[0],
-        block_hash or b"",
     )
 
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from hpts.domain.blocks import genesis_hash
+from hpts.domain.blocks import GROUP, genesis_hash
 from hpts.store.tenancy import TenantUnknown
 from hpts.store.tenants import list_tenants
 from hpts.store.verify_blocks import check_chain
@@ -52,8 +52,6 @@ CHECKS = {
 """Every check, in the order in which it is reported."""
 FULL_ONLY = frozenset(("loan_borrower",))
 """Checks that a verification since an earlier one leaves out."""
-GROUP = 65_536
-"""Blocks are walked from the beginning of a tile of level 2, so that it can be computed."""
 
 
 class Verified(NamedTuple):
@@ -89,6 +87,7 @@ def verify_tenant(
     with open_snapshot(database_url, tenant_id) as snapshot:
         if since is not None:
             known[since.block_number] = bytes.fromhex(since.block_hash)
+            # From the beginning of a tile of level 2, so that it can be computed.
             first = (since.block_number - 1) // GROUP * GROUP + 1
             snapshot.begin_at(since.block_number, from_block=first)
         # The loans' lines are added up by PostgreSQL, meanwhile.

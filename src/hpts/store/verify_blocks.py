@@ -7,12 +7,10 @@ work together may append the other way round. So blocks are read twice.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from hpts.domain.blocks import block_hash
+from hpts.domain.blocks import GROUP, TILE, block_hash
 from hpts.domain.merkle import merkle_root, roots_of
 from hpts.store.verify_snapshot import Findings, Row, Snapshot, name_of
 
-TILE = 256
-"""Blocks a tile of level 1, tiles of level 1 a tile of level 2."""
 POSITION_BITS = 16
 """An entry's position in its block is the last bits of its identifier."""
 
@@ -74,7 +72,7 @@ class _Tiles:
             return
         self._roots[1, number // TILE - 1] = merkle_root(self._hashes)
         self._hashes = []
-        if number % (TILE * TILE) == 0:
+        if number % GROUP == 0:
             last = number // TILE
             below = {
                 (at, at + 1): self._roots.get((1, last - TILE + at), b"") for at in range(TILE)
