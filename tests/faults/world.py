@@ -39,7 +39,10 @@ from .wal_disk import WalDisk
 
 SETTINGS = {
     "shared_buffers": "64MB",
-    "max_connections": "40",
+    # The judge comes as superuser, with a dozen connections at once, to places of its own: after a
+    # long pause the server's abandoned connections hold all the others for a while.
+    "max_connections": "60",
+    "superuser_reserved_connections": "23",
     "max_wal_size": "48MB",
     "min_wal_size": "32MB",
     "checkpoint_timeout": "30s",
