@@ -16,6 +16,7 @@ from typing import Any
 import granian.server
 import msgspec
 
+import hpts.application
 import hpts.server
 from bench.report.stage import WORKERS
 from hpts.config import Settings
@@ -76,7 +77,7 @@ def build_application() -> NoOp:
     # As the server's workers do: they must not outlive a starter that was killed.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     application = NoOp(b'"%b"' % (b"." * (int(os.environ[REPLY_BYTES]) - 2)))
-    gc.set_threshold(*getattr(hpts.server, "COLLECTOR_THRESHOLDS", gc.get_threshold()))
+    gc.set_threshold(*getattr(hpts.application, "COLLECTOR_THRESHOLDS", gc.get_threshold()))
     gc.freeze()
     return application
 

@@ -4,16 +4,15 @@ Nothing else in the package reads HPTS_ variables. A variable that starts with H
 known stops the start, so that a misspelt setting is never silently a default.
 """
 
-import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 
+from hpts import config_values as values
 from hpts.domain import limits
 
 
@@ -78,7 +77,7 @@ BUILD_VARIABLES = frozenset(("HPTS_SANITIZE",))
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings from `environ`. Raises ConfigError that names every bad or unknown variable."""
-    values: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     problems: list[str] = []
     for name, text in sorted(environ.items()):
         if not name.startswith("HPTS_") or name in BUILD_VARIABLES:
@@ -88,13 +87,13 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
             problems.append(f"{name} is not a setting of HPTS; `hpts config` lists them all")
             continue
         try:
-            values[variable.field] = variable.parse(text)
+            found[variable.field] = variable.parse(text)
         except ValueError as error:
             shown = "***" if variable.secret else text
             problems.append(f"{name}={shown!r}: {error}")
     if problems:
         raise ConfigError("\n".join(problems))
-    return Settings(**values)
+    return Settings(**found)
 
 
 def describe_settings(settings: Settings) -> list[tuple[str, str, str]]:
@@ -130,168 +129,92 @@ def _mask_password(url: str) -> str:
     return re.sub(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|(?:[^\s\\]|\\.)+)", r"\1***", url)
 
 
-def _text(text: str) -> str:
-    if not text:
-        raise ValueError("must not be empty; unset it for the default")
-    return text
-
-
-def _path(text: str) -> Path:
-    return Path(_text(text))
-
-
-def _parts(text: str) -> list[str]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(parts):
-        raise ValueError("must be comma-separated, with nothing empty; unset it for none")
-    return parts
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(_parts(text))
-
-
-def _paths(text: str) -> tuple[Path, ...]:
-    return tuple(Path(part) for part in _parts(text))
-
-
-def _networks(text: str) -> tuple[str, ...]:
-    networks = [ipaddress.ip_network(part) for part in _parts(text)]
-    if any(network.prefixlen == 0 for network in networks):
-        raise ValueError("would trust everybody; name the proxies' own addresses")
-    return tuple(str(network) for network in networks)
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,12}", text) or not low <= int(text) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _url(*schemes: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if urlsplit(text).scheme not in schemes:
-            raise ValueError(f"must be a URL that starts with {' or '.join(schemes)}")
-        return text
-
-    return parse
-
-
-def _database_url(text: str) -> str:
-    if not re.match(r"(postgresql|postgres)://|.*=", text):
-        raise ValueError("must be postgresql://user:password@host:port/name or key=value pairs")
-    return text
-
-
-def _algorithms(text: str) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in text.split(","))
-    unknown = [name for name in names if name not in limits.TOKEN_ALGORITHMS]
-    if unknown:
-        raise ValueError(
-            f"{', '.join(unknown)}: only asymmetric algorithms, comma-separated, from "
-            + ", ".join(sorted(limits.TOKEN_ALGORITHMS))
-        )
-    return names
-
-
-def _problem_base(text: str) -> str:
-    return _url("http", "https")(text).rstrip("/") + "/"
-
-
-def _git_sha(text: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{7,40}", text):
-        raise ValueError("must be 7 to 40 lower-case hexadecimal digits")
-    return text
-
-
-def _one_of(*known: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in known:
-            raise ValueError(f"must be one of {', '.join(known)}")
-        return text
-
-    return parse
-
-
-def _switch(text: str) -> bool:
-    if text not in ("true", "false", "1", "0"):
-        raise ValueError("must be true or false")
-    return text in ("true", "1")
-
-
 VARIABLES: dict[str, _Variable] = {
-    "HPTS_DATABASE_URL": _Variable("database_url", _database_url, "the PostgreSQL database", True),
-    "HPTS_HOST": _Variable("host", _text, "address to listen on"),
-    "HPTS_PORT": _Variable("port", _whole(1, 65535), "port to listen on"),
-    "HPTS_WORKERS": _Variable("workers", _whole(1, 128), "server processes"),
-    "HPTS_INTERFACE": _Variable(
-        "interface", _one_of(*INTERFACES), "between server and application: rsgi, or asgi"
+    "HPTS_DATABASE_URL": _Variable(
+        "database_url", values.database_url, "the PostgreSQL database", True
     ),
-    "HPTS_STATE_DIR": _Variable("state_dir", _path, "where `hpts dev` keeps its database and keys"),
-    "HPTS_PG_BIN": _Variable("pg_bin", _path, "folder of initdb and postgres for `hpts dev`"),
-    "HPTS_ISSUER": _Variable("issuer", _text, "`iss` that tokens must carry"),
-    "HPTS_AUDIENCE": _Variable("audience", _text, "`aud` that tokens must carry"),
+    "HPTS_HOST": _Variable("host", values.text, "address to listen on"),
+    "HPTS_PORT": _Variable("port", values.whole_number(1, 65535), "port to listen on"),
+    "HPTS_WORKERS": _Variable("workers", values.whole_number(1, 128), "server processes"),
+    "HPTS_INTERFACE": _Variable(
+        "interface", values.one_of(*INTERFACES), "between server and application: rsgi, or asgi"
+    ),
+    "HPTS_STATE_DIR": _Variable(
+        "state_dir", values.path, "where `hpts dev` keeps its database and keys"
+    ),
+    "HPTS_PG_BIN": _Variable("pg_bin", values.path, "folder of initdb and postgres for `hpts dev`"),
+    "HPTS_ISSUER": _Variable("issuer", values.text, "`iss` that tokens must carry"),
+    "HPTS_AUDIENCE": _Variable("audience", values.text, "`aud` that tokens must carry"),
     "HPTS_JWKS_URL": _Variable(
-        "jwks_url", _url("http", "https", "file"), "the issuer's JSON Web Key Set", True
+        "jwks_url", values.url("http", "https", "file"), "the issuer's JSON Web Key Set", True
     ),
     "HPTS_JWT_ALGORITHMS": _Variable(
-        "jwt_algorithms", _algorithms, "signature algorithms accepted, comma-separated"
+        "jwt_algorithms", values.algorithms, "signature algorithms accepted, comma-separated"
     ),
     "HPTS_CHECKPOINT_KEY": _Variable(
-        "checkpoint_key", _path, "file with the Ed25519 private key (PEM) that signs checkpoints"
+        "checkpoint_key",
+        values.path,
+        "file with the Ed25519 private key (PEM) that signs checkpoints",
     ),
     "HPTS_PROBLEM_BASE_URL": _Variable(
-        "problem_base_url", _problem_base, "what a problem's `type` starts with"
+        "problem_base_url", values.problem_base, "what a problem's `type` starts with"
     ),
     "HPTS_MAX_BODY_BYTES": _Variable(
-        "max_body_bytes", _whole(1024, limits.BODY_BYTES_MAX), "largest request body"
+        "max_body_bytes", values.whole_number(1024, limits.BODY_BYTES_MAX), "largest request body"
     ),
     "HPTS_QUEUE_LIMIT": _Variable(
-        "queue_limit", _whole(1, 1_000_000), "postings a tenant may have waiting in a worker"
+        "queue_limit",
+        values.whole_number(1, 1_000_000),
+        "postings a tenant may have waiting in a worker",
     ),
     "HPTS_RATE_LIMIT_WRITES": _Variable(
         "rate_limit_writes",
-        _whole(1, 1_000_000),
+        values.whole_number(1, 1_000_000),
         "POSTs a second that a tenant may send to each worker; above it 429",
     ),
     "HPTS_RATE_LIMIT_READS": _Variable(
-        "rate_limit_reads", _whole(1, 1_000_000), "GETs a second, likewise"
+        "rate_limit_reads", values.whole_number(1, 1_000_000), "GETs a second, likewise"
     ),
-    "HPTS_GIT_SHA": _Variable("git_sha", _git_sha, "commit shown by /v1/health/live"),
-    "HPTS_LOG_LEVEL": _Variable("log_level", _one_of(*LOG_LEVELS), ", ".join(LOG_LEVELS)),
-    "HPTS_SERVER_TIMING": _Variable("server_timing", _switch, "answer Server-Timing headers"),
+    "HPTS_GIT_SHA": _Variable("git_sha", values.git_sha, "commit shown by /v1/health/live"),
+    "HPTS_LOG_LEVEL": _Variable("log_level", values.one_of(*LOG_LEVELS), ", ".join(LOG_LEVELS)),
+    "HPTS_SERVER_TIMING": _Variable("server_timing", values.switch, "answer Server-Timing headers"),
     "HPTS_DEV_ISSUER_DIR": _Variable(
-        "dev_issuer_dir", _path, "keys of the development issuer; set by `hpts dev`"
+        "dev_issuer_dir", values.path, "keys of the development issuer; set by `hpts dev`"
     ),
     "HPTS_JWKS_REFRESH_SECONDS": _Variable(
-        "jwks_refresh_seconds", _whole(1, 3600), "how long a key that was withdrawn may count"
+        "jwks_refresh_seconds",
+        values.whole_number(1, 3600),
+        "how long a key that was withdrawn may count",
     ),
     "HPTS_PARTNER_PORT": _Variable(
-        "partner_port", _whole(1, 65535), "port to listen on with mutual TLS; none without it"
+        "partner_port",
+        values.whole_number(1, 65535),
+        "port to listen on with mutual TLS; none without it",
     ),
     "HPTS_PARTNER_WORKERS": _Variable(
-        "partner_workers", _whole(1, 128), "server processes of the partners' listener"
+        "partner_workers", values.whole_number(1, 128), "server processes of the partners' listener"
     ),
     "HPTS_PARTNER_CERTIFICATE": _Variable(
-        "partner_certificate", _path, "the server's certificate on it, with its chain (PEM)"
+        "partner_certificate", values.path, "the server's certificate on it, with its chain (PEM)"
     ),
-    "HPTS_PARTNER_KEY": _Variable("partner_key", _path, "that certificate's private key (PEM)"),
+    "HPTS_PARTNER_KEY": _Variable(
+        "partner_key", values.path, "that certificate's private key (PEM)"
+    ),
     "HPTS_PARTNER_CA": _Variable(
-        "partner_ca", _path, "authorities whose client certificates are accepted on it (PEM)"
+        "partner_ca", values.path, "authorities whose client certificates are accepted on it (PEM)"
     ),
     "HPTS_PARTNER_CRL": _Variable(
-        "partner_crl", _paths, "their revocation lists, a file each, comma-separated (PEM)"
+        "partner_crl", values.paths, "their revocation lists, a file each, comma-separated (PEM)"
     ),
     "HPTS_PARTNER_CLIENTS": _Variable(
-        "partner_clients", _names, "clients refused without mutual TLS, comma-separated"
+        "partner_clients", values.names, "clients refused without mutual TLS, comma-separated"
     ),
     "HPTS_TRUSTED_PROXIES": _Variable(
-        "trusted_proxies", _networks, "addresses whose Client-Cert header counts, comma-separated"
+        "trusted_proxies",
+        values.networks,
+        "addresses whose Client-Cert header counts, comma-separated",
     ),
     "HPTS_LISTENER": _Variable(
-        "listener", _one_of(*LISTENERS), "which listener a worker is of; set by `hpts serve`"
+        "listener", values.one_of(*LISTENERS), "which listener a worker is of; set by `hpts serve`"
     ),
 }

@@ -9,31 +9,24 @@ connection the same batch runs again, and the idempotency keys make that safe.
 """
 
 import asyncio
-import secrets
 import time
 from collections.abc import Sequence
 
-from hpts._posting import AMOUNT_OVERFLOW, POSTED, Batch
+from hpts.decisions import Decisions
 from hpts.domain import limits
 from hpts.domain.accounts import Account, Chart, chart_of
-from hpts.domain.accrual import Accrual, write_accrual
-from hpts.domain.disbursement import Disbursement, write_disbursement
-from hpts.domain.entries import EntryFacts, day_at, format_timestamp
-from hpts.domain.identifiers import RANDOM_BITS, first_identifier
-from hpts.domain.payment import Payment, write_payment
+from hpts.domain.accrual import Accrual
 from hpts.domain.rejections import Refusal, Rejection
-from hpts.domain.reversal import Reversal, write_reversal
+from hpts.domain.reversal import Reversal
 from hpts.posting import (
     DATABASE_UNAVAILABLE,
     OVERLOADED,
     SHUTTING_DOWN,
     Command,
     Outcome,
-    Posted,
     Posting,
-    Receipt,
 )
-from hpts.store.append import Opened, open_batch, roll_back, write_batch
+from hpts.store.append import open_batch, roll_back, write_batch
 from hpts.store.lanes import LaneFull, Lanes
 from hpts.store.pool import Connect, Pool, PoolBusy
 from hpts.store.proofs import Proofs
@@ -263,7 +256,7 @@ async def _open_decide_write(
         alone=command if isinstance(command, Accrual | Reversal) else None,
         wait_ms=max(1, int((postings[0].deadline - started_at) * 1000)),
     )
-    decided = _Decided(tenant_id, chart, opened)
+    decided = Decisions(tenant_id, chart, opened)
     for position, posting in enumerate(postings, 1):
         decided.decide(posting, position not in opened.keys_in_use)
     if decided.has_entries:
@@ -292,108 +285,3 @@ def _loan_ids(postings: Sequence[Posting]) -> list[bytes]:
         elif not isinstance(command, Reversal):
             found[command.loan_id] = None
     return list(found)
-
-
-class _Decided:
-    """What becomes of each posting of an opened batch, decided in the order they came."""
-
-    def __init__(self, tenant_id: bytes, chart: Chart, opened: Opened) -> None:
-        drawn = secrets.randbits(2 * RANDOM_BITS)
-        first = first_identifier(opened.posted_at, drawn >> RANDOM_BITS)
-        self.first_entry_id = first.to_bytes(16, "big")
-        self.batch = Batch(
-            tenant_id,
-            self.first_entry_id,
-            opened.posted_at,
-            chart.principal_receivable,
-            chart.interest_receivable,
-            chart.fees_receivable,
-        )
-        self.batch.load_loans(opened.loans)
-        self.outcomes: list[tuple[Posting, Outcome]] = []
-        self.retry: list[Posting] = []
-        self.has_entries = False
-        self.has_many_loans = False
-        self._chart = chart
-        self._opened = opened
-        self._today = day_at(opened.posted_at)
-        self._posted_at = format_timestamp(opened.posted_at)
-        self._next_event_id = first_identifier(opened.posted_at, drawn % 2**RANDOM_BITS)
-
-    def decide(self, posting: Posting, is_claimed: bool) -> None:
-        """Note the outcome of a posting, or that it is to be tried again."""
-        earlier = self._opened.earlier.get(posting.idempotency_key)
-        if posting.may_hold_key and not is_claimed:
-            self._try_again(posting)  # our own lost connection still holds the key
-        elif earlier and earlier.journal_entry_id in posting.attempted_entry_ids:
-            self._note(posting, Posted(earlier.journal_entry_id, earlier.reply, False))
-        elif not self._opened.tenant_is_active:
-            self._note(posting, Refusal(Rejection.TENANT_UNKNOWN))
-        elif not is_claimed:
-            self._note(posting, Refusal(Rejection.IDEMPOTENCY_IN_PROGRESS))
-        elif earlier and earlier.request_digest != posting.request_digest:
-            self._note(posting, Refusal(Rejection.IDEMPOTENCY_MISMATCH))
-        elif earlier:
-            self._note(posting, Posted(earlier.journal_entry_id, earlier.reply, True))
-        elif self._is_busy(posting.command):
-            self._try_again(posting)
-        else:
-            self._note(posting, self._post(posting))
-
-    def _note(self, posting: Posting, outcome: Outcome) -> None:
-        self.outcomes.append((posting, outcome))
-
-    def _try_again(self, posting: Posting) -> None:
-        if time.monotonic() < posting.deadline:
-            self.retry.append(posting)
-        else:
-            self._note(posting, OVERLOADED)
-
-    def _is_busy(self, command: Command) -> bool:
-        if isinstance(command, Accrual | Reversal):
-            return False  # they have waited for their loans
-        return command.loan_id in self._opened.busy_loans
-
-    def _post(self, posting: Posting) -> Outcome:
-        written = self._write_lines(posting.command)
-        if isinstance(written, Refusal):
-            return written
-        entry_id = self.batch.next_entry_id()
-        event_id = self._next_event_id.to_bytes(16, "big")
-        receipt = Receipt(
-            entry_id,
-            written.correlation_id or event_id,
-            self._posted_at,
-            written.result,
-            written.reverses_entry_id,
-        )
-        reply = posting.render(receipt)
-        status = self.batch.end_entry(
-            event_type=written.event_type,
-            correlation_id=receipt.event_id,
-            reverses_entry_id=written.reverses_entry_id,
-            loan_id=written.loan_id,
-            actor=posting.actor,
-            idempotency_key=posting.idempotency_key,
-            request_digest=posting.request_digest,
-            details=written.details,
-            reply=reply,
-        )
-        if status != POSTED:
-            overflow = status == AMOUNT_OVERFLOW
-            return Refusal(Rejection.AMOUNT_OVERFLOW if overflow else Rejection.NEGATIVE_BALANCE)
-        self._next_event_id += 1
-        self.has_entries = True
-        self.has_many_loans |= written.has_many_loans
-        posting.attempted_entry_ids += (entry_id,)
-        return Posted(entry_id, reply, False)
-
-    def _write_lines(self, command: Command) -> EntryFacts | Refusal:
-        if isinstance(command, Payment):
-            return write_payment(self.batch, self._chart, command, self._today)
-        if isinstance(command, Disbursement):
-            return write_disbursement(self.batch, self._chart, command, self._today)
-        if isinstance(command, Accrual):
-            accrued = self._opened.accrued_loans
-            return write_accrual(self.batch, self._chart, command, self._today, accrued)
-        return write_reversal(self.batch, self._chart, command, self._opened.original, self._today)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+import hpts.decisions
 import hpts.ledger
 import hpts.posting
 
@@ -114,7 +115,8 @@ def simulated_modules() -> Iterator[None]:
         for module, name, stand_in in (
             (hpts.ledger, "time", CLOCK),
             (hpts.posting, "time", CLOCK),
-            (hpts.ledger, "secrets", CHANCE),
+            (hpts.decisions, "time", CLOCK),
+            (hpts.decisions, "secrets", CHANCE),
             (hpts.ledger, "logger", LOG),
         ):
             stack.enter_context(mock.patch.object(module, name, stand_in))

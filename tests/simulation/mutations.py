@@ -5,16 +5,17 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest import mock
 
+import hpts.decisions
 import hpts.domain.payment
 import hpts.ledger
 import hpts.store.append
+from hpts.decisions import Decisions
 from hpts.domain.accounts import Chart
 from hpts.domain.rejections import Refusal, Rejection
 from hpts.ledger import (
     READ_ONLY,
     Ledger,
     _concerns_all,
-    _Decided,
     _open_decide_write,
     _tries_again,
 )
@@ -24,7 +25,7 @@ from hpts.store.lanes import Lanes
 from hpts.store.wire import ConnectFailed, StatementFailed, Step, Wire
 
 Mutation = Callable[[], AbstractContextManager[Any]]
-DECIDE, NOTE = _Decided.decide, _Decided._note
+DECIDE, NOTE = Decisions.decide, Decisions._note
 SUBMIT = Lanes.submit
 RUN_BATCH = hpts.ledger._run_batch
 
@@ -33,11 +34,15 @@ def _in_ledger(name: str, broken: Any) -> Mutation:
     return lambda: mock.patch.object(hpts.ledger, name, broken)
 
 
+def _in_decisions(name: str, broken: Any) -> Mutation:
+    return lambda: mock.patch.object(hpts.decisions, name, broken)
+
+
 def _in_decided(name: str, broken: Any) -> Mutation:
-    return lambda: mock.patch.object(_Decided, name, broken)
+    return lambda: mock.patch.object(Decisions, name, broken)
 
 
-def _answer_at_once(self: _Decided, posting: Posting, outcome: Outcome) -> None:
+def _answer_at_once(self: Decisions, posting: Posting, outcome: Outcome) -> None:
     NOTE(self, posting, outcome)
     posting.answer(outcome)
 
@@ -62,12 +67,12 @@ async def _wait_for_all_after_loss(
     return [posting for posting in postings if not posting.outcome.done()]
 
 
-def _forget_earlier(self: _Decided, posting: Posting, is_claimed: bool) -> None:
+def _forget_earlier(self: Decisions, posting: Posting, is_claimed: bool) -> None:
     self._opened.earlier.clear()
     DECIDE(self, posting, is_claimed)
 
 
-def _replay_any_body(self: _Decided, posting: Posting, is_claimed: bool) -> None:
+def _replay_any_body(self: Decisions, posting: Posting, is_claimed: bool) -> None:
     earlier = self._opened.earlier.get(posting.idempotency_key)
     if earlier and is_claimed and self._opened.tenant_is_active:
         is_replay = earlier.journal_entry_id not in posting.attempted_entry_ids
@@ -76,7 +81,7 @@ def _replay_any_body(self: _Decided, posting: Posting, is_claimed: bool) -> None
         DECIDE(self, posting, is_claimed)
 
 
-def _refuse_before_replay(self: _Decided, posting: Posting, is_claimed: bool) -> None:
+def _refuse_before_replay(self: Decisions, posting: Posting, is_claimed: bool) -> None:
     original = self._opened.original
     if is_claimed and original is not None and original.is_reversed:
         self._note(posting, Refusal(Rejection.ALREADY_REVERSED))
@@ -84,23 +89,23 @@ def _refuse_before_replay(self: _Decided, posting: Posting, is_claimed: bool) ->
         DECIDE(self, posting, is_claimed)
 
 
-def _look_at_tenant_first(self: _Decided, posting: Posting, is_claimed: bool) -> None:
+def _look_at_tenant_first(self: Decisions, posting: Posting, is_claimed: bool) -> None:
     if self._opened.tenant_is_active:
         DECIDE(self, posting, is_claimed)
     else:
         self._note(posting, Refusal(Rejection.TENANT_UNKNOWN))
 
 
-def _ignore_claims(self: _Decided, posting: Posting, is_claimed: bool) -> None:
+def _ignore_claims(self: Decisions, posting: Posting, is_claimed: bool) -> None:
     DECIDE(self, posting, True)
 
 
-def _forget_attempts(self: _Decided, posting: Posting, is_claimed: bool) -> None:
+def _forget_attempts(self: Decisions, posting: Posting, is_claimed: bool) -> None:
     posting.attempted_entry_ids = ()
     DECIDE(self, posting, is_claimed)
 
 
-def _forget_lost_keys(self: _Decided, posting: Posting, is_claimed: bool) -> None:
+def _forget_lost_keys(self: Decisions, posting: Posting, is_claimed: bool) -> None:
     posting.may_hold_key = False
     DECIDE(self, posting, is_claimed)
 
@@ -212,7 +217,7 @@ class _InterestFirst:
 
 def _interest_first() -> Mutation:
     original = hpts.domain.payment.write_payment
-    return _in_ledger(
+    return _in_decisions(
         "write_payment",
         lambda batch, *others: original(_InterestFirst(batch), *others),  # type: ignore[arg-type]
     )

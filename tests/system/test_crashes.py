@@ -130,11 +130,11 @@ def test_a_server_killed_while_it_starts_leaves_no_worker(
 
 ORPHAN = """
 import multiprocessing, os, time
-from hpts.server import _die_with_parent
+from hpts.application import die_with_parent
 
 def work():
     time.sleep(0.2)
-    _die_with_parent()
+    die_with_parent()
     time.sleep(60)
 
 worker = multiprocessing.get_context("fork").Process(target=work)

@@ -1,0 +1,155 @@
+"""Wiring: builds the application of one worker from its settings, every part by hand.
+
+granian calls `build_application` inside each worker process; the workers read the same environment
+as the process that starts them, so both see one configuration.
+"""
+
+import asyncio
+import ctypes
+import gc
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from hpts.config import ConfigError, Settings, load_settings
+from hpts.http import balances, docs, journal, postings
+from hpts.http.app import App, Handler
+from hpts.http.asgi import AsgiAdapter
+from hpts.http.auth import Verifier
+from hpts.http.checkpoint_key import CheckpointKey
+from hpts.http.client_certificate import Entrance
+from hpts.http.development import DevelopmentEndpoints
+from hpts.http.health import Health
+from hpts.http.issuer import DevelopmentIssuer
+from hpts.http.jwks import COOL_DOWN_SECONDS, KEY_SET_BYTES_MAX, KeySource
+from hpts.http.kept_keys import KeptKeys
+from hpts.http.messages import Request, Response
+from hpts.http.partners import TenantMarks
+from hpts.http.proofs import ProofEndpoints
+from hpts.http.rate_limit import RateLimits
+from hpts.http.reconciliation import Reconciler
+from hpts.http.routes import DEVELOPMENT_ROUTES, ROUTES, UNDOCUMENTED_ROUTES, RouteTable
+from hpts.http.rsgi import RsgiAdapter
+from hpts.ledger import Ledger
+from hpts.store.migrate import load_migrations
+from hpts.telemetry import configure_logging
+
+PR_SET_PDEATHSIG = 1
+COLLECTOR_THRESHOLDS = (50_000, 20, 20)
+"""When Python looks for reference cycles: a request makes none, so it need not look every 700
+objects, which at saturation are a few requests in flight.
+"""
+LAST_LINES_SECONDS_MAX = 1
+KEPT_KEYS = KeptKeys(KEY_SET_BYTES_MAX)
+"""Made when the server imports this, before any process is forked, so that all of them share it."""
+
+
+def build_application() -> RsgiAdapter | AsgiAdapter:
+    """A worker's application. Called by granian inside each worker process."""
+    die_with_parent()
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)
+    settings = load_settings()
+    lines = configure_logging(settings.log_level)
+    if settings.database_url is None or settings.issuer is None or settings.jwks_url is None:
+        raise ConfigError("the worker was started without its settings")
+    ledger = Ledger(settings.database_url, queue_max=settings.queue_limit)
+    keys = KeySource(
+        settings.jwks_url,
+        refresh_seconds=settings.jwks_refresh_seconds,
+        cool_down_seconds=min(COOL_DOWN_SECONDS, settings.jwks_refresh_seconds),
+        kept=KEPT_KEYS,
+    )
+
+    async def stop() -> None:
+        await ledger.close()
+        await keys.stop()
+        # The log's reader may have stopped reading: a stop waits for it no longer than this.
+        flushing = threading.Thread(target=lines.flush, daemon=True)
+        flushing.start()
+        await asyncio.to_thread(flushing.join, LAST_LINES_SECONDS_MAX)
+
+    issuer = settings.dev_issuer_dir and DevelopmentIssuer.open(settings.dev_issuer_dir)
+    app = App(
+        routes=RouteTable(ROUTES + UNDOCUMENTED_ROUTES + (DEVELOPMENT_ROUTES if issuer else ())),
+        handlers=_handlers(settings, ledger, settings.database_url)
+        | (DevelopmentEndpoints(issuer, settings.audience).handlers() if issuer else {}),
+        verifier=Verifier(
+            keys,
+            issuer=settings.issuer,
+            audience=settings.audience,
+            algorithms=settings.jwt_algorithms,
+            partner_clients=settings.partner_clients,
+        ),
+        entrance=Entrance(
+            is_for_partners=settings.listener == "partner",
+            trusted_proxies=settings.trusted_proxies,
+        ),
+        marks=TenantMarks(ledger.reads.requires_mtls),
+        rate_limits=RateLimits(settings.rate_limit_writes, settings.rate_limit_reads),
+        lines=lines,
+        problem_base_url=settings.problem_base_url,
+        start=keys.start,
+        stop=stop,
+        server_timing=settings.server_timing,
+    )
+    gc.freeze()  # what lives as long as the worker is never looked at again
+    return RsgiAdapter(app) if settings.interface == "rsgi" else AsgiAdapter(app)
+
+
+def _handlers(settings: Settings, ledger: Ledger, database_url: str) -> dict[str, Handler]:
+    def posting(operation: postings.Operation) -> Handler:
+        return partial(
+            postings.post,
+            ledger=ledger,
+            operation=operation,
+            body_bytes_max=settings.max_body_bytes,
+        )
+
+    def reading(handler: Callable[[Request, Ledger], Awaitable[Response]]) -> Handler:
+        return lambda request: handler(request, ledger)
+
+    reconciler = Reconciler(database_url, ledger.reads.check_tenant)
+    proofs = ProofEndpoints(ledger, load_checkpoint_key(settings))
+    health = Health(ledger, schema_version=len(load_migrations()), git_sha=settings.git_sha)
+    return {
+        "postPayment": posting(postings.POST_PAYMENT),
+        "postDisbursement": posting(postings.POST_DISBURSEMENT),
+        "postAccrualBatch": posting(postings.POST_ACCRUAL_BATCH),
+        "postReversal": posting(postings.POST_REVERSAL),
+        "getLoanBalance": reading(balances.get_loan_balance),
+        "listLoanJournalEntries": reading(journal.list_loan_journal_entries),
+        "getAccountBalance": reading(balances.get_account_balance),
+        "getJournalEntry": reading(journal.get_journal_entry),
+        "getJournalEntryProof": proofs.get_journal_entry_proof,
+        "getLatestCheckpoint": proofs.get_latest_checkpoint,
+        "getCheckpoint": proofs.get_checkpoint,
+        "getConsistencyProof": proofs.get_consistency_proof,
+        "getReconciliationStatus": reconciler.get_reconciliation_status,
+        "getLiveness": health.get_liveness,
+        "getReadiness": health.get_readiness,
+        "getDocument": docs.get_document,
+        "getDocsPage": docs.get_docs_page,
+        "getDocsAsset": docs.get_docs_asset,
+    }
+
+
+def load_checkpoint_key(settings: Settings) -> CheckpointKey | None:
+    """The key that signs checkpoints, or None where none is set. Raises ConfigError."""
+    if settings.checkpoint_key is None:
+        return None
+    try:
+        return CheckpointKey.load(settings.checkpoint_key)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"HPTS_CHECKPOINT_KEY: {error}") from error
+
+
+def die_with_parent() -> None:
+    """A worker whose starter was killed would hold the port: the kernel ends it instead. A starter
+    that ended before the kernel was asked has already given it another parent."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    starter = multiprocessing.parent_process()
+    if starter is not None and os.getppid() != starter.pid:
+        os._exit(1)

@@ -1,0 +1,1 @@
+"""The commands of `hpts`, a module per subject; each adds its own to the parser."""
