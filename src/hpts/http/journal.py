@@ -4,11 +4,8 @@ A page token names the last entry shown and is tied to its query, so that it fit
 may hold fewer entries than asked for: it ends before it passes PAGE_LINES_MAX lines.
 """
 
-import base64
-import binascii
 import functools
 from collections.abc import Iterable
-from hashlib import sha256
 from typing import NamedTuple
 
 import msgspec
@@ -19,10 +16,10 @@ from hpts.domain.limits import (
     PAGE_LINES_MAX,
     PAGE_SIZE_DEFAULT,
     PAGE_SIZE_MAX,
-    PAGE_TOKEN_LENGTH_MAX,
 )
 from hpts.http.document import load_document
 from hpts.http.messages import Request, Response, money_response
+from hpts.http.page_tokens import seal, unseal
 from hpts.http.parameters import Parameters
 from hpts.http.payloads import parse_identifier
 from hpts.http.problems import ProblemRaised
@@ -32,7 +29,6 @@ from hpts.store.reads import EntryRow, LineRow
 PAGE_PARAMETERS = frozenset(("from_date", "to_date", "event_type", "page_size", "page_token"))
 DIRECTIONS = {"D": "DR", "C": "CR"}
 LAYERS = {"S": "SETTLED", "P": "PENDING", "E": "ENCUMBRANCE"}
-CURSOR_BYTES, SEAL_BYTES = 16, 12
 
 
 class JournalLine(msgspec.Struct, frozen=True):
@@ -114,7 +110,9 @@ async def list_loan_journal_entries(request: Request, ledger: Ledger) -> Respons
         by_entry[line.journal_entry_id].append(line)
     page = JournalEntryPage(
         [_entry(entry, by_entry[entry.journal_entry_id]) for entry in shown],
-        _seal(query, shown[-1].journal_entry_id) if len(shown) < len(entries) else UNSET,
+        seal(query, parse_identifier(shown[-1].journal_entry_id))
+        if len(shown) < len(entries)
+        else UNSET,
     )
     return money_response(msgspec.json.encode(page))
 
@@ -131,7 +129,7 @@ def _read_query(request: Request) -> tuple[PageQuery, int, bytes | None]:
     )
     size = parameters.number("page_size", default=PAGE_SIZE_DEFAULT, highest=PAGE_SIZE_MAX)
     token = parameters.text("page_token")
-    before = None if token is None else _unseal(query, token)
+    before = None if token is None else unseal(query, token)
     if token is not None and before is None:
         parameters.refuse("page_token", "invalid", "must be next_page_token of the same query")
     parameters.check()
@@ -151,32 +149,6 @@ def _within_bounds(entries: list[EntryRow]) -> list[EntryRow]:
         if at and lines > PAGE_LINES_MAX:
             return entries[:at]
     return entries
-
-
-def _seal(query: PageQuery, entry_id: str) -> str:
-    cursor = parse_identifier(entry_id)
-    return _encode(cursor + _seal_of(query, cursor))
-
-
-def _unseal(query: PageQuery, token: str) -> bytes | None:
-    """The cursor in a token, or None when it is not one that `_seal` made for this query."""
-    if len(token) > PAGE_TOKEN_LENGTH_MAX or not token.isascii():
-        return None
-    try:
-        decoded = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-    except binascii.Error:
-        return None
-    cursor = decoded[:CURSOR_BYTES]
-    is_whole = decoded == cursor + _seal_of(query, cursor) and token == _encode(decoded)
-    return cursor if is_whole else None
-
-
-def _encode(decoded: bytes) -> str:
-    return base64.urlsafe_b64encode(decoded).decode().rstrip("=")
-
-
-def _seal_of(query: PageQuery, cursor: bytes) -> bytes:
-    return sha256(repr((tuple(query), cursor)).encode()).digest()[:SEAL_BYTES]
 
 
 def _entry(entry: EntryRow, lines: Iterable[LineRow]) -> JournalEntry:
