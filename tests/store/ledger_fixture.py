@@ -19,7 +19,14 @@ from hpts.ledger import Ledger
 from hpts.posting import Command, Posted, Posting, Receipt
 from hpts.store.tenants import add_tenant
 
-APPEND_ONLY = ("journal_entries", "journal_lines", "entry_loans", "ledger_blocks", "block_tiles")
+APPEND_ONLY = (
+    "journal_entries",
+    "journal_lines",
+    "entry_loans",
+    "ledger_blocks",
+    "block_tiles",
+    "audit_events",
+)
 
 
 def today() -> datetime.date:

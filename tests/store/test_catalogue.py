@@ -142,6 +142,7 @@ def test_the_application_role_has_the_privileges_it_needs_and_no_other(
         "entry_loans": append,
         "ledger_blocks": append,
         "block_tiles": append,
+        "audit_events": append,
         "ledger_heads": "SELECT UPDATE",
         "loans": change,
         "account_totals": change,

@@ -61,6 +61,9 @@ TOKEN_ALGORITHMS = frozenset(
 )
 """Asymmetric all: whoever can verify a token must not be able to sign one."""
 
+AUDIT_TEXT_LENGTH_MAX = 255
+"""Of an actor, a source, a subject; what is longer is cut."""
+
 CERTIFICATE_BYTES_MAX = 8_192
 """The largest client certificate that is taken from a proxy's Client-Cert header."""
 CERTIFICATES_REMEMBERED_MAX = 1_024

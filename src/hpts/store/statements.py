@@ -26,6 +26,7 @@ WRITER_STATEMENTS = (
     "add_account_totals",
     "append_block",
     "check_account_totals",
+    "record_audit_event",
     "commit",
     "roll_back",
 )

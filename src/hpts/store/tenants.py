@@ -1,4 +1,7 @@
-"""Tenants: a new one gets its chart of accounts and block 0 in one transaction; as hpts_owner."""
+"""Tenants: a new one gets its chart of accounts and block 0 in one transaction; as hpts_owner.
+
+Every change leaves an audit event in its own transaction, and so does one of a tenant that is not.
+"""
 
 import datetime
 import uuid
@@ -6,9 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import msgspec
 import psycopg
 
 from hpts.domain.accounts import TEMPLATE
+from hpts.domain.audit import Action, AuditEvent
+from hpts.domain.rejections import Rejection
+from hpts.store.audit import NO_TENANT, operator, record_audit_event
 from hpts.store.statements import sql
 
 
@@ -44,6 +51,8 @@ def add_tenant(
                 sql("insert_account").encode(), {"tenant_id": made, **account._asdict()}
             )
         connection.execute(sql("insert_head").encode(), {"tenant_id": made})
+        details = msgspec.json.encode({"name": name, "requires_mtls": requires_mtls})
+        _record(connection, made, Action.TENANT_ADD, details=details)
     return made
 
 
@@ -55,22 +64,49 @@ def list_tenants(database_url: str) -> list[Tenant]:
 
 def set_tenant_status(database_url: str, tenant_id: uuid.UUID, status: str) -> bool:
     """Suspend a tenant or let it work again; False when there is no such tenant."""
-    with as_owner(database_url) as connection:
-        changed = connection.execute(
-            sql("set_tenant_status").encode(), {"tenant_id": tenant_id, "status": status}
-        )
-        return changed.rowcount == 1
+    action = Action.TENANT_RESUME if status == "active" else Action.TENANT_SUSPEND
+    return _change(database_url, tenant_id, action, "set_tenant_status", {"status": status})
 
 
 def set_tenant_mtls(database_url: str, tenant_id: uuid.UUID, *, requires_mtls: bool) -> bool:
     """Mark a tenant as one that must come over mutual TLS, or as an ordinary one; False when there
     is no such tenant."""
-    with as_owner(database_url) as connection:
-        changed = connection.execute(
-            sql("set_tenant_mtls").encode(),
-            {"tenant_id": tenant_id, "requires_mtls": requires_mtls},
-        )
-        return changed.rowcount == 1
+    action = Action.TENANT_REQUIRE_MTLS if requires_mtls else Action.TENANT_WAIVE_MTLS
+    return _change(
+        database_url, tenant_id, action, "set_tenant_mtls", {"requires_mtls": requires_mtls}
+    )
+
+
+def _change(
+    database_url: str, tenant_id: uuid.UUID, action: Action, statement: str, values: dict[str, Any]
+) -> bool:
+    with as_owner(database_url) as connection, connection.transaction():
+        changed = connection.execute(sql(statement).encode(), {"tenant_id": tenant_id, **values})
+        is_known = changed.rowcount == 1
+        _record(connection, tenant_id, action, is_known=is_known)
+    return is_known
+
+
+def _record(
+    connection: psycopg.Connection[Any],
+    tenant_id: uuid.UUID,
+    action: Action,
+    *,
+    is_known: bool = True,
+    details: bytes = b"{}",
+) -> None:
+    """What was done to a tenant, in its own record; where there is none, in nobody's."""
+    actor, origin = operator()
+    event = AuditEvent(
+        action=action,
+        is_allowed=is_known,
+        actor=actor,
+        origin=origin,
+        subject=str(tenant_id),
+        problem_code=None if is_known else Rejection.TENANT_UNKNOWN.value,
+        details=details,
+    )
+    record_audit_event(connection, tenant_id if is_known else NO_TENANT, event)
 
 
 @contextmanager

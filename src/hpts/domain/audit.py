@@ -1,0 +1,49 @@
+"""The audit record: which actions leave one, and what it says. No token or secret stands in it.
+
+An event says who did what to what, from where, and whether it was allowed; when is the database's
+business, as is the chain that links each event to the one before.
+"""
+
+import enum
+
+import msgspec
+
+
+class Action(enum.Enum):
+    """Every action that leaves a record; the value is what the API and the database show."""
+
+    REVERSAL_POST = "reversal.post"
+    TENANT_ADD = "tenant.add"
+    TENANT_SUSPEND = "tenant.suspend"
+    TENANT_RESUME = "tenant.resume"
+    TENANT_REQUIRE_MTLS = "tenant.require_mtls"
+    TENANT_WAIVE_MTLS = "tenant.waive_mtls"
+    KEY_CREATE = "key.create"
+    KEY_USE = "key.use"
+    ACCESS_DENIED = "access.denied"
+    DENIALS_DROPPED = "denials.dropped"
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """From where an action comes: the client's address and the trace, as far as they are known."""
+
+    source: str | None = None
+    trace_id: str | None = None
+
+
+UNKNOWN_ORIGIN = Origin()
+
+
+class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One event. `subject` is what the action concerns: an entry, a tenant, a key, a route.
+    `details` is a small JSON object. `occurrences` counts equal refusals of which one event tells.
+    """
+
+    action: Action
+    is_allowed: bool
+    actor: str | None = None
+    origin: Origin = UNKNOWN_ORIGIN
+    subject: str | None = None
+    problem_code: str | None = None
+    occurrences: int = 1
+    details: bytes = b"{}"

@@ -1,0 +1,77 @@
+"""Records privileged actions in `audit_events`, in the transaction of the action itself.
+
+To record one of a new kind, give it a member of `domain.audit.Action`, then either
+    record_audit_event(connection, tenant_id, event)    in an ordinary psycopg transaction, or
+    audit_step(tenant_id, event)                        as a Step of a pipeline,
+as the LAST statement before COMMIT: it locks the tenant's chain of events until the end.
+"""
+
+import os
+import pwd
+import socket
+import uuid
+from typing import Any
+
+import psycopg
+
+from hpts.domain.audit import AuditEvent, Origin
+from hpts.domain.limits import AUDIT_TEXT_LENGTH_MAX
+from hpts.store.statements import sql
+from hpts.store.wire import Step
+
+NO_TENANT = uuid.UUID(int=0)
+"""Under which events stand that belong to no tenant; only operators see them."""
+
+
+def audit_step(tenant_id: bytes, event: AuditEvent) -> Step:
+    """The statement that records an event of a tenant (16 bytes) in the pipeline's transaction,
+    which has entered that tenant."""
+    return Step("record_audit_event", (tenant_id, *_columns(event)))
+
+
+def record_audit_event(
+    connection: psycopg.Connection[Any], tenant_id: uuid.UUID, event: AuditEvent
+) -> None:
+    """Record an event in the connection's open transaction, as the last thing in it: the rows it
+    sees from here on are those of `tenant_id`. Raises psycopg.Error."""
+    connection.execute(sql("set_tenant").encode(), {"tenant_id": str(tenant_id)})
+    *texts, occurrences, details = _columns(event)
+    decoded = [None if text is None else text.decode() for text in texts]
+    psycopg.RawCursor(connection).execute(
+        sql("record_audit_event").encode(),
+        [tenant_id, *decoded, int.from_bytes(occurrences or b"", "big"), (details or b"").decode()],
+    )
+
+
+def operator() -> tuple[str, Origin]:
+    """Who runs this command and on which host, as the operating system says."""
+    user = os.getuid()
+    try:
+        name = pwd.getpwuid(user).pw_name
+    except KeyError:
+        name = str(user)
+    return name, Origin(socket.gethostname())
+
+
+def _columns(event: AuditEvent) -> tuple[bytes | None, ...]:
+    """The parameters of record_audit_event.sql after the tenant, in binary format."""
+    return (
+        event.action.value.encode(),
+        b"allowed" if event.is_allowed else b"refused",
+        _text(event.actor),
+        _text(event.origin.source),
+        _text(event.subject),
+        _text(event.problem_code),
+        _text(event.origin.trace_id),
+        event.occurrences.to_bytes(4, "big"),
+        event.details,
+    )
+
+
+def _text(text: str | None) -> bytes | None:
+    """Cut to what the column holds: that an action cannot be recorded must never be its text's
+    fault."""
+    if text is None:
+        return None
+    kept = text[:AUDIT_TEXT_LENGTH_MAX].replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return kept.encode("utf-8", "replace")
