@@ -24,6 +24,7 @@ PLACES = {
     "hpts._posting": "kernel",
     "hpts.domain": "domain",
     "hpts.store": "store",
+    "hpts.accounting": "ledger",
     "hpts.decisions": "ledger",
     "hpts.ledger": "ledger",
     "hpts.posting": "ledger",

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from hpts.config import ConfigError, Settings, load_settings
-from hpts.http import balances, docs, journal, postings
+from hpts.http import accounting, balances, docs, journal, postings
 from hpts.http.app import App, Handler
 from hpts.http.asgi import AsgiAdapter
 from hpts.http.auth import Verifier
@@ -122,6 +122,8 @@ def _handlers(settings: Settings, ledger: Ledger, database_url: str) -> dict[str
         "getLoanBalance": reading(balances.get_loan_balance),
         "listLoanJournalEntries": reading(journal.list_loan_journal_entries),
         "getAccountBalance": reading(balances.get_account_balance),
+        "listAccounts": reading(accounting.list_accounts),
+        "getTrialBalance": reading(accounting.get_trial_balance),
         "getJournalEntry": reading(journal.get_journal_entry),
         "getJournalEntryProof": proofs.get_journal_entry_proof,
         "getLatestCheckpoint": proofs.get_latest_checkpoint,

@@ -26,6 +26,7 @@ from hpts.posting import (
     Outcome,
     Posting,
 )
+from hpts.store.accounting_reads import AccountingReads
 from hpts.store.append import open_batch, roll_back, write_batch
 from hpts.store.lanes import LaneFull, Lanes
 from hpts.store.pool import Connect, Pool, PoolBusy
@@ -60,6 +61,7 @@ class Ledger:
             database_url, limits.READERS_PER_WORKER, waiters_max=waiting, connect=connect
         )
         self.reads = Reads(readers)
+        self.accounting = AccountingReads(readers)
         self.proofs = Proofs(readers)
         self._writers = Pool(
             database_url,

@@ -34,6 +34,8 @@ OPERATIONS = [
     ("GET", f"/loans/{MISSING_ID}/journal-entries", "hpts:ledger:read"),
     ("GET", "/accounts/1000/balance?currency=USD", "hpts:balances:read"),
     ("GET", f"/journal-entries/{MISSING_ID}", "hpts:ledger:read"),
+    ("GET", "/accounts", "hpts:balances:read"),
+    ("GET", "/trial-balance", "hpts:balances:read"),
     ("GET", "/reconciliation/status", "hpts:reconciliation:read"),
 ]
 SCOPES = sorted({scope for _, _, scope in OPERATIONS} | {"hpts:loans:read", "hpts:admin:*"})

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from msgspec import inspect
 
+from hpts.accounting import chart, trial_balance
 from hpts.domain.limits import (
     LOANS_PER_ACCRUAL_MAX,
     METADATA_BYTES_MAX,
@@ -17,7 +18,16 @@ from hpts.domain.limits import (
     PAGE_TOKEN_LENGTH_MAX,
 )
 from hpts.domain.rejections import FieldError
-from hpts.http import balances, health, journal, payloads, postings, problems, reconciliation
+from hpts.http import (
+    accounting,
+    balances,
+    health,
+    journal,
+    payloads,
+    postings,
+    problems,
+    reconciliation,
+)
 from hpts.http.document import document_json, list_errors, load_document
 from hpts.http.issuer import ALL_SCOPES
 from hpts.http.parameters import NAME_SHOWN_MAX
@@ -35,6 +45,11 @@ REQUESTS = (
 RESPONSES = (
     balances.LoanBalance,
     balances.AccountBalance,
+    chart.ChartAccount,
+    chart.AccountList,
+    trial_balance.TrialBalanceLine,
+    trial_balance.TrialBalanceTotal,
+    trial_balance.TrialBalance,
     journal.JournalLine,
     journal.JournalEntry,
     journal.JournalEntryPage,
@@ -101,6 +116,8 @@ def test_posts_ask_for_an_idempotency_key_of_the_form_that_is_checked() -> None:
     [
         ("getLoanBalance", balances.LOAN_PARAMETERS),
         ("getAccountBalance", balances.ACCOUNT_PARAMETERS),
+        ("listAccounts", frozenset()),
+        ("getTrialBalance", accounting.TRIAL_BALANCE_PARAMETERS),
         ("listLoanJournalEntries", journal.PAGE_PARAMETERS),
         ("getReconciliationStatus", reconciliation.PARAMETERS),
         ("getJournalEntry", frozenset()),

@@ -9,15 +9,13 @@ from msgspec import UNSET, UnsetType
 from hpts.domain.accounts import Chart
 from hpts.domain.entries import format_timestamp
 from hpts.http.messages import Request, Response, money_response
-from hpts.http.parameters import Parameters, today
-from hpts.http.payloads import CURRENCY
+from hpts.http.parameters import LAYERS, Parameters, today
 from hpts.http.problems import ProblemRaised
 from hpts.ledger import Ledger
 from hpts.store.loan_reads import LoanRow
 from hpts.store.reads import AccountRow
 
 ACCOUNT_CODE = re.compile(r"[0-9]{4}")
-LAYERS = {"SETTLED": b"S", "PENDING": b"P", "ENCUMBRANCE": b"E"}
 LOAN_PARAMETERS = frozenset(("as_of_date",))
 ACCOUNT_PARAMETERS = frozenset(("currency", "layer", "as_of_date"))
 
@@ -63,12 +61,10 @@ async def get_account_balance(request: Request, ledger: Ledger) -> Response:
     """Everything debited and credited to an account in one currency and layer."""
     parameters = Parameters(request, ACCOUNT_PARAMETERS)
     code = parameters.path_text("account_code", ACCOUNT_CODE, "must be four digits")
-    currency = parameters.text("currency")
+    currency = parameters.currency()
     if currency is None:
         parameters.refuse("currency", "required", "must be given: a balance is in one currency")
-    elif not CURRENCY.fullmatch(currency):
-        parameters.refuse("currency", "pattern", "must be three capital letters")
-    layer = parameters.choice("layer", LAYERS) or "SETTLED"
+    layer = parameters.layer()
     as_of_date = parameters.date("as_of_date")
     parameters.check()
     currency = currency or ""

@@ -13,9 +13,10 @@ from hpts.domain.identifiers import format_identifier
 from hpts.domain.limits import PARAMETER_ERRORS_MAX
 from hpts.domain.rejections import FieldError
 from hpts.http.messages import Request
-from hpts.http.payloads import Misfit, parse_day, parse_identifier
+from hpts.http.payloads import CURRENCY, Misfit, parse_day, parse_identifier
 from hpts.http.problems import ProblemRaised
 
+LAYERS = {"SETTLED": b"S", "PENDING": b"P", "ENCUMBRANCE": b"E"}
 NAME_SHOWN_MAX = 100
 
 
@@ -73,6 +74,17 @@ class Parameters:
         if text is not None and text not in known:
             self.refuse(name, "enum", f"must be one of {', '.join(known)}")
         return text
+
+    def currency(self) -> str | None:
+        """A currency's code by its form, or None where it was not given."""
+        text = self._query.get("currency")
+        if text is not None and not CURRENCY.fullmatch(text):
+            self.refuse("currency", "pattern", "must be three capital letters")
+        return text
+
+    def layer(self) -> str:
+        """A layer's name; SETTLED where it was not given."""
+        return self.choice("layer", LAYERS) or "SETTLED"
 
     def number(self, name: str, *, default: int, highest: int) -> int:
         """A whole number from 1 to `highest`."""

@@ -41,6 +41,8 @@ READER_STATEMENTS = (
     "sum_loan_lines",
     "sum_account_now",
     "sum_account_as_of",
+    "sum_trial_balance",
+    "sum_trial_balance_as_of",
     "read_entry",
     "read_loan_entries",
     "read_lines",

@@ -1,0 +1,1 @@
+"""What an accountant reads: the chart, trial balances, statements, and all of it as tables."""
