@@ -26,6 +26,7 @@ APPEND_ONLY = (
     "ledger_blocks",
     "block_tiles",
     "audit_events",
+    "admin_requests",
 )
 
 

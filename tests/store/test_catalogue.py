@@ -149,6 +149,7 @@ def test_the_application_role_has_the_privileges_it_needs_and_no_other(
         "account_month_totals": change,
         "account_day_totals": change,
         "reconciliation_results": change,
+        "admin_requests": append,
     }
 
 

@@ -40,6 +40,10 @@ def two(own_database_url: str) -> Two:
             connection.execute(
                 "INSERT INTO block_tiles VALUES (%s, 1, 0, sha256(''))", (books.tenant_id,)
             )
+            connection.execute(
+                "INSERT INTO admin_requests VALUES (%s, 'key', sha256(''), now(), 201, '', '')",
+                (books.tenant_id,),
+            )
         found.append(books)
     with psycopg.connect(own_database_url) as connection:
         tables = [name for (name,) in connection.execute(TENANT_TABLES.encode()).fetchall()]

@@ -38,6 +38,11 @@ LOANS_PER_READ_MAX = 256
 """Requests for what a loan owes that one query answers."""
 STRIPES_MAX = 1_024
 
+ADMIN_REQUESTS_AT_ONCE = 2
+"""Administrative changes at work in a worker, each on a connection of its own."""
+ADMIN_REQUESTS_MAX = 64
+"""At work and waiting; above it the answer is `overloaded`."""
+
 RECONCILIATIONS_AT_ONCE = 2
 RECONCILIATIONS_MAX = 16
 """Running and waiting in a worker, each of another tenant or day; each reads a whole journal."""

@@ -32,7 +32,7 @@ async def post(
     """Post the request's command. Raises ProblemRaised."""
     check_media_type(request)
     body = await request.read_body(body_bytes_max)
-    key = _idempotency_key(request)
+    key = idempotency_key_of(request)
     if len(body) < LARGE_BODY_BYTES:
         command, digest = operation.kind.decode(body)
     else:
@@ -61,7 +61,8 @@ def check_media_type(request: Request) -> None:
             raise ProblemRaised("unsupported_media_type")
 
 
-def _idempotency_key(request: Request) -> bytes:
+def idempotency_key_of(request: Request) -> bytes:
+    """The key that every POST carries. Raises ProblemRaised."""
     key = request.headers.get("idempotency-key")
     if key is not None and IDEMPOTENCY_KEY.fullmatch(key):
         if len(request.header_values("idempotency-key")) == 1:
