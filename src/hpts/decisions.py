@@ -7,12 +7,15 @@ here awaits, and what is refused leaves nothing in the batch.
 import secrets
 import time
 
+import msgspec
+
 from hpts._posting import AMOUNT_OVERFLOW, POSTED, Batch
 from hpts.domain.accounts import Chart
 from hpts.domain.accrual import Accrual, write_accrual
+from hpts.domain.audit import Action, AuditEvent
 from hpts.domain.disbursement import Disbursement, write_disbursement
 from hpts.domain.entries import EntryFacts, day_at, format_timestamp
-from hpts.domain.identifiers import RANDOM_BITS, first_identifier
+from hpts.domain.identifiers import RANDOM_BITS, first_identifier, format_identifier
 from hpts.domain.payment import Payment, write_payment
 from hpts.domain.rejections import Refusal, Rejection
 from hpts.domain.reversal import Reversal, write_reversal
@@ -123,3 +126,18 @@ class Decisions:
             accrued = self._opened.accrued_loans
             return write_accrual(self.batch, self._chart, command, self._today, accrued)
         return write_reversal(self.batch, self._chart, command, self._opened.original, self._today)
+
+
+def audit_event_of(posting: Posting, entry_id: bytes) -> AuditEvent | None:
+    """What is recorded with the entry of a posting; None where anybody may post it who may post."""
+    command = posting.command
+    if not isinstance(command, Reversal):
+        return None
+    return AuditEvent(
+        action=Action.REVERSAL_POST,
+        is_allowed=True,
+        actor=posting.actor.decode(),
+        origin=posting.origin,
+        subject=format_identifier(command.reverses_entry_id),
+        details=msgspec.json.encode({"journal_entry_id": format_identifier(entry_id)}),
+    )

@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from hpts.decisions import Decisions
+from hpts.decisions import Decisions, audit_event_of
 from hpts.domain import limits
 from hpts.domain.accounts import Account, Chart, chart_of
 from hpts.domain.accrual import Accrual
@@ -269,6 +269,8 @@ async def _open_decide_write(
             first_entry_id=decided.first_entry_id,
             posted_at=opened.posted_at,
             has_many_loans=decided.has_many_loans,
+            # What is recorded travels alone, so it is the first posting or none.
+            audit_event=audit_event_of(postings[0], decided.first_entry_id),
         )
     else:
         await roll_back(wire)

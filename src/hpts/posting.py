@@ -12,6 +12,7 @@ import msgspec
 
 from hpts.domain import limits
 from hpts.domain.accrual import Accrual
+from hpts.domain.audit import UNKNOWN_ORIGIN, Origin
 from hpts.domain.disbursement import Disbursement
 from hpts.domain.payment import Payment
 from hpts.domain.rejections import Refusal
@@ -61,6 +62,7 @@ class Posting:
         "deadline",
         "idempotency_key",
         "may_hold_key",
+        "origin",
         "outcome",
         "queued_at",
         "render",
@@ -75,11 +77,13 @@ class Posting:
         request_digest: bytes,
         actor: bytes,
         render: Callable[[Receipt], bytes],
+        origin: Origin = UNKNOWN_ORIGIN,
     ) -> None:
         self.command = command
         self.idempotency_key = idempotency_key
         self.request_digest = request_digest
         self.actor = actor
+        self.origin = origin
         self.render = render
         self.attempted_entry_ids: tuple[bytes, ...] = ()
         self.may_hold_key = False  # on a lost connection that PostgreSQL has not given up yet

@@ -1,5 +1,7 @@
 """What must hold when a ledger is closed, and of the database when all is over."""
 
+import uuid
+
 from hpts.ledger import Ledger
 
 from .database import Database, LoanRow, Tenant
@@ -37,7 +39,8 @@ def check_database(database: Database, witness: Witness) -> None:
     if database.lock_count:
         loop.complain(f"{database.lock_count} locks are left over")
     for tenant in database.tenants.values():
-        for complaint in (_check_blocks(tenant), _check_loans(tenant), _check_totals(tenant)):
+        checks = (_check_blocks, _check_loans, _check_totals, _check_audit_events)
+        for complaint in (check(tenant) for check in checks):
             if complaint:
                 loop.complain(complaint)
         books = witness.books[tenant.tenant_id]
@@ -93,3 +96,20 @@ def _check_totals(tenant: Tenant) -> str | None:
         total[0] += debit
         total[1] += credit
     return None if of_lines == of_stripes else "an account's totals differ from its lines"
+
+
+def _check_audit_events(tenant: Tenant) -> str | None:
+    """Each reversal is recorded once, with who posted it and what it reverses, and nothing else."""
+    recorded = [(event[0], event[1], event[2], event[4], event[8]) for event in tenant.audit_events]
+    expected = [
+        (
+            b"reversal.post",
+            b"allowed",
+            entry.actor,
+            str(uuid.UUID(bytes=entry.reverses_entry_id)).encode(),
+            b'{"journal_entry_id":"%s"}' % str(uuid.UUID(bytes=entry.journal_entry_id)).encode(),
+        )
+        for entry in tenant.entries.values()
+        if entry.reverses_entry_id is not None
+    ]
+    return None if recorded == expected else f"recorded is {recorded}, expected {expected}"

@@ -93,6 +93,8 @@ class Tenant:
         self.by_key: dict[bytes, EntryRow] = {}
         self.reversed: set[bytes] = set()
         self.blocks: list[Block] = []
+        self.audit_events: list[tuple[bytes | None, ...]] = []
+        """The parameters of each, after the tenant."""
         self.totals: dict[tuple[int, int, bytes, bytes], list[int]] = {}
         self.head = sha256(tenant_id).digest()
 
@@ -119,6 +121,7 @@ class Writes:
         self.loans: dict[bytes, LoanRow] = {}
         self.totals: dict[tuple[int, int, bytes, bytes], list[int]] = {}
         self.block: Block | None = None
+        self.audit_events: list[tuple[bytes | None, ...]] = []
 
 
 class Holder(Protocol):
@@ -213,6 +216,7 @@ class Database:
         if writes.block is not None:
             tenant.blocks.append(writes.block)
             tenant.head = writes.block.block_hash
+        tenant.audit_events += writes.audit_events
 
     def kill(self) -> None:
         """Stop every session at once, as a crash does; what had its COMMIT may have it kept."""

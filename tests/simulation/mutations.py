@@ -167,6 +167,17 @@ def _without_step(name: str) -> Mutation:
     return lambda: mock.patch.object(hpts.store.append, "write_steps", broken)
 
 
+def _commit_first() -> Mutation:
+    original = hpts.store.append.write_steps
+
+    def broken(*arguments: Any, **options: Any) -> list[Step]:
+        *steps, record, commit = original(*arguments, **options)
+        is_recorded = record.statement == "record_audit_event"
+        return [*steps, commit, record] if is_recorded else [*steps, record, commit]
+
+    return lambda: mock.patch.object(hpts.store.append, "write_steps", broken)
+
+
 def _with_opened(**changes: Any) -> Mutation:
     original = hpts.store.append.open_batch
 
@@ -275,6 +286,8 @@ MUTATIONS: dict[str, Mutation] = {
     "does not commit": _without_step("commit"),
     "appends no block": _without_step("append_block"),
     "does not check totals": _without_step("check_account_totals"),
+    "records no reversal": _without_step("record_audit_event"),
+    "records a reversal after its COMMIT": _commit_first(),
     "allocates to interest before fees": _interest_first(),
     "has queues without a bound": _in_lanes("submit", _submit_to_full),
     "closes without draining": _in_lanes("drain", _drain_nothing),

@@ -145,7 +145,7 @@ class Session:
         if self._is_failed or not self.in_transaction:
             self.roll_back()
             return
-        if self.tenant is not None and self.writes.entries:
+        if self.tenant is not None and (self.writes.entries or self.writes.audit_events):
             self.database.apply(self.tenant, self.writes)
             self.database.witness.durable(self)
         self.in_transaction = False

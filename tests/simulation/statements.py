@@ -273,6 +273,17 @@ def check_account_totals(session: "Session", parameters: Parameters) -> Rows:
     return [(int8(debit), int8(credit)) for debit, credit in sums.values()]
 
 
+def record_audit_event(session: "Session", parameters: Parameters) -> Rows:
+    tenant = _tenant(session, parameters)
+    lock = ("audit", tenant.tenant_id)
+    if not session.in_transaction or session.writes.block is None:
+        session.database.loop.complain("an event is recorded before what it tells of")
+    if not session.database.take(session, lock):
+        raise Blocked(lock)
+    session.writes.audit_events.append(tuple(parameters[1:]))
+    return []
+
+
 def commit(session: "Session", _: Parameters) -> Rows:
     session.commit()
     return []
@@ -380,6 +391,7 @@ STATEMENTS: dict[str, Callable[["Session", Parameters], Rows]] = {
         add_account_totals,
         append_block,
         check_account_totals,
+        record_audit_event,
         commit,
         roll_back,
         enter_tenant,

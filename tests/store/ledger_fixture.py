@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from hpts.domain.accrual import Accrual, AccruedLoan
+from hpts.domain.audit import UNKNOWN_ORIGIN, Origin
 from hpts.domain.blocks import principals_digest
 from hpts.domain.disbursement import Disbursement
 from hpts.domain.entries import day_of
@@ -170,6 +171,7 @@ def posting_of(
     key: str | None = None,
     digest: bytes | None = None,
     render: Callable[[Receipt], bytes] = render_identifier,
+    origin: Origin = UNKNOWN_ORIGIN,
 ) -> Posting:
     """A posting under a fresh key, or under `key`."""
     made = uuid.uuid4()
@@ -179,4 +181,5 @@ def posting_of(
         request_digest=digest or made.bytes * 2,
         actor="clerk-é".encode(),
         render=render,
+        origin=origin,
     )

@@ -1,5 +1,6 @@
 """The audit record: append-only, one chain a tenant, with the action or not at all."""
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -8,16 +9,21 @@ import pytest
 from psycopg.rows import dict_row
 
 from hpts.domain.audit import Action, AuditEvent, Origin
+from hpts.domain.rejections import Refusal
+from hpts.posting import Posted
 from hpts.store.audit import NO_TENANT, operator, record_audit_event
 from hpts.store.statements import sql
 from hpts.store.tenants import add_tenant, as_owner, set_tenant_mtls, set_tenant_status
+from hpts.store.wire import StatementFailed
+
+from .ledger_fixture import Books, disbursement, open_ledger, posting_of, reversal
 
 
 def events(database_url: str, tenant_id: uuid.UUID, *, of: str = "%") -> list[dict[str, Any]]:
     """A tenant's events about the subject, the first first, as superuser."""
     with psycopg.connect(database_url, row_factory=dict_row) as connection:
         return connection.execute(
-            "SELECT *, details::text AS written FROM audit_events"
+            "SELECT *, details::text AS written, xmin::text AS written_by FROM audit_events"
             " WHERE tenant_id = %s AND subject LIKE %s ORDER BY event_number",
             (tenant_id, of),
         ).fetchall()
@@ -139,3 +145,48 @@ def test_no_text_keeps_an_event_from_being_recorded(database_url: str, text: str
     found = events_of_all(database_url, tenant_id)
     assert len(found) == 2
     assert all(len(event["subject"]) <= 255 for event in found)
+
+
+def test_a_reversal_and_its_event_are_one_transaction(database_url: str) -> None:
+    books = Books(database_url)
+    loan_id = uuid.uuid4()
+    (opened,) = books.post(disbursement(loan_id, 1_000))
+
+    async def scenario() -> None:
+        posting = posting_of(reversal(opened), origin=Origin("192.0.2.7", "0af7651916cd43dd"))
+        async with open_ledger(database_url) as ledger:
+            first = await ledger.post(books.tenant_id.bytes, posting)
+            again = posting_of(
+                posting.command,
+                key=posting.idempotency_key.decode(),
+                digest=posting.request_digest,
+            )
+            second = await ledger.post(books.tenant_id.bytes, again)
+            refused = await ledger.post(books.tenant_id.bytes, posting_of(reversal(opened)))
+        assert isinstance(first, Posted)
+        assert second == Posted(first.journal_entry_id, first.reply, is_replay=True)
+        assert isinstance(refused, Refusal)
+
+    asyncio.run(scenario())
+    (event,) = events(database_url, books.tenant_id, of=str(opened))
+    ((entry_id, xmin),) = books.fetch(
+        "SELECT journal_entry_id, xmin::text FROM journal_entries"
+        " WHERE tenant_id = %s AND reverses_entry_id IS NOT NULL"
+    )
+    assert event["action"] == "reversal.post"
+    assert (event["actor"], event["source"]) == ("clerk-é", "192.0.2.7")
+    assert event["trace_id"] == "0af7651916cd43dd"
+    assert event["written"] == f'{{"journal_entry_id":"{entry_id}"}}'
+    assert event["written_by"] == xmin, "both are of one transaction"
+
+
+def test_a_reversal_that_cannot_be_recorded_is_not_posted(own_database_url: str) -> None:
+    books = Books(own_database_url)
+    (opened,) = books.post(disbursement(uuid.uuid4(), 1_000))
+    with psycopg.connect(own_database_url, autocommit=True) as connection:
+        connection.execute("REVOKE INSERT ON audit_events FROM hpts_app")
+        with pytest.raises(StatementFailed, match="record_audit_event"):
+            books.post(reversal(opened))
+        assert books.fetch("SELECT FROM journal_entries WHERE tenant_id = %s") == [()]
+        connection.execute("GRANT INSERT ON audit_events TO hpts_app")
+    books.post(reversal(opened))

@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 from hpts._posting import Batch, array_of
 from hpts.domain.accrual import Accrual
+from hpts.domain.audit import AuditEvent
 from hpts.domain.merkle import merkle_root
 from hpts.domain.reversal import OriginalEntry, OriginalLine, Reversal
+from hpts.store.audit import audit_step
 from hpts.store.wire import Rows, Step, Wire
 
 OID_INT8, OID_TEXT, OID_UUID = 20, 25, 2950
@@ -82,6 +84,7 @@ async def write_batch(
     first_entry_id: bytes,
     posted_at: int,
     has_many_loans: bool,
+    audit_event: AuditEvent | None = None,
 ) -> None:
     """Second pipeline, COMMIT included. Raises StatementFailed (roll back), ConnectionLost."""
     await wire.run(
@@ -92,6 +95,7 @@ async def write_batch(
             first_entry_id=first_entry_id,
             posted_at=posted_at,
             has_many_loans=has_many_loans,
+            audit_event=audit_event,
         )
     )
 
@@ -109,6 +113,7 @@ def write_steps(
     first_entry_id: bytes,
     posted_at: int,
     has_many_loans: bool,
+    audit_event: AuditEvent | None,
 ) -> list[Step]:
     """The statements of the second pipeline: a function of the batch's kind, not of its size."""
     entry_count, _ = batch.size
@@ -129,13 +134,15 @@ def write_steps(
     if _has_elements(changed[0]):
         loan_ids, _, _, *components = changed
         steps.append(Step("update_loans", (tenant_id, at, loan_ids, *components)))
-    return [
-        *steps,
+    steps += (
         Step("add_account_totals", (tenant_id, on_stripe, *totals)),
         Step("append_block", (tenant_id, first_entry_id, entry_count.to_bytes(4, "big"), root)),
         Step("check_account_totals", (tenant_id, totals[0])),
-        Step("commit"),
-    ]
+    )
+    if audit_event is not None:
+        steps.append(audit_step(tenant_id, audit_event))
+    steps.append(Step("commit"))
+    return steps
 
 
 def _loan_steps(
