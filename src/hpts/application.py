@@ -35,7 +35,8 @@ from hpts.http.routes import DEVELOPMENT_ROUTES, ROUTES, UNDOCUMENTED_ROUTES, Ro
 from hpts.http.rsgi import RsgiAdapter
 from hpts.ledger import Ledger
 from hpts.store.migrate import load_migrations
-from hpts.telemetry import configure_logging
+from hpts.store.reconcile_schedule import ReconcileSchedule
+from hpts.telemetry import JsonLines, configure_logging
 
 PR_SET_PDEATHSIG = 1
 COLLECTOR_THRESHOLDS = (50_000, 20, 20)
@@ -62,15 +63,7 @@ def build_application() -> RsgiAdapter | AsgiAdapter:
         cool_down_seconds=min(COOL_DOWN_SECONDS, settings.jwks_refresh_seconds),
         kept=KEPT_KEYS,
     )
-
-    async def stop() -> None:
-        await ledger.close()
-        await keys.stop()
-        # The log's reader may have stopped reading: a stop waits for it no longer than this.
-        flushing = threading.Thread(target=lines.flush, daemon=True)
-        flushing.start()
-        await asyncio.to_thread(flushing.join, LAST_LINES_SECONDS_MAX)
-
+    schedule = _reconcile_schedule(settings, settings.database_url)
     issuer = settings.dev_issuer_dir and DevelopmentIssuer.open(settings.dev_issuer_dir)
     app = App(
         routes=RouteTable(ROUTES + UNDOCUMENTED_ROUTES + (DEVELOPMENT_ROUTES if issuer else ())),
@@ -91,12 +84,41 @@ def build_application() -> RsgiAdapter | AsgiAdapter:
         rate_limits=RateLimits(settings.rate_limit_writes, settings.rate_limit_reads),
         lines=lines,
         problem_base_url=settings.problem_base_url,
-        start=keys.start,
-        stop=stop,
+        start=partial(_start, keys, schedule),
+        stop=partial(_stop, ledger, keys, schedule, lines),
         server_timing=settings.server_timing,
     )
     gc.freeze()  # what lives as long as the worker is never looked at again
     return RsgiAdapter(app) if settings.interface == "rsgi" else AsgiAdapter(app)
+
+
+async def _start(keys: KeySource, schedule: ReconcileSchedule | None) -> None:
+    await keys.start()
+    if schedule is not None:
+        schedule.start()
+
+
+async def _stop(
+    ledger: Ledger, keys: KeySource, schedule: ReconcileSchedule | None, lines: JsonLines
+) -> None:
+    if schedule is not None:
+        schedule.stop()
+    await ledger.close()
+    await keys.stop()
+    # The log's reader may have stopped reading: a stop waits for it no longer than this.
+    flushing = threading.Thread(target=lines.flush, daemon=True)
+    flushing.start()
+    await asyncio.to_thread(flushing.join, LAST_LINES_SECONDS_MAX)
+
+
+def _reconcile_schedule(settings: Settings, database_url: str) -> ReconcileSchedule | None:
+    if not settings.reconcile_seconds or settings.listener == "partner":
+        return None
+    return ReconcileSchedule(
+        database_url,
+        every_seconds=settings.reconcile_seconds,
+        full_every_seconds=settings.reconcile_full_hours * 3600,
+    )
 
 
 def _handlers(settings: Settings, ledger: Ledger, database_url: str) -> dict[str, Handler]:

@@ -13,6 +13,7 @@ from hpts import __version__
 from hpts.commands.arguments import Command, CommandError
 from hpts.commands.books import add_books_commands
 from hpts.commands.demo import add_demo_command
+from hpts.commands.reconcile import add_reconcile_command
 from hpts.commands.serving import add_serving_commands
 from hpts.commands.tenants import add_tenant_commands
 from hpts.commands.tokens import add_token_command
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     add_tenant_commands(commands)
     add_token_command(commands)
     add_books_commands(commands)
+    add_reconcile_command(commands)
     add_demo_command(commands)
     return parser
 

@@ -40,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_limit: int = limits.QUEUE_POSTINGS_MAX
     rate_limit_writes: int | None = None
     rate_limit_reads: int | None = None
+    reconcile_seconds: int = 300
+    reconcile_full_hours: int = 24
     git_sha: str | None = None
     log_level: str = "info"
     server_timing: bool = False
@@ -174,6 +176,14 @@ VARIABLES: dict[str, _Variable] = {
     ),
     "HPTS_RATE_LIMIT_READS": _Variable(
         "rate_limit_reads", values.whole_number(1, 1_000_000), "GETs a second, likewise"
+    ),
+    "HPTS_RECONCILE_SECONDS": _Variable(
+        "reconcile_seconds",
+        values.whole_number(0, 86_400),
+        "how often one worker reconciles what is new; 0 for never",
+    ),
+    "HPTS_RECONCILE_FULL_HOURS": _Variable(
+        "reconcile_full_hours", values.whole_number(1, 8_760), "how often it reads everything anew"
     ),
     "HPTS_GIT_SHA": _Variable("git_sha", values.git_sha, "commit shown by /v1/health/live"),
     "HPTS_LOG_LEVEL": _Variable("log_level", values.one_of(*LOG_LEVELS), ", ".join(LOG_LEVELS)),

@@ -150,6 +150,9 @@ def test_the_application_role_has_the_privileges_it_needs_and_no_other(
         "account_day_totals": change,
         "reconciliation_results": change,
         "admin_requests": append,
+        "reconciliation_sums": f"DELETE {change}",
+        "reconciliation_loans": f"DELETE {change}",
+        "reconciliation_progress": change,
     }
 
 

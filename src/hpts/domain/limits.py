@@ -47,6 +47,10 @@ RECONCILIATIONS_AT_ONCE = 2
 RECONCILIATIONS_MAX = 16
 """Running and waiting in a worker, each of another tenant or day; each reads a whole journal."""
 RECONCILIATIONS_PER_TENANT_MAX = 3
+RECONCILIATION_WAIT_SECONDS_MAX = 10
+"""For another run of the same tenant; then the latest result is answered."""
+RECONCILED_ENTRIES_MAX = 500_000
+"""New entries that a reconciliation reads block by block; with more it reads everything at once."""
 
 PARAMETER_ERRORS_MAX = 100
 PAGE_SIZE_MAX = 200

@@ -1,4 +1,4 @@
-"""Reconciliation status: whether totals, loans and lines agree, computed when it is asked for."""
+"""Reconciliation status: whether totals, loans and lines agree, brought up to date at each call."""
 
 import asyncio
 import datetime
@@ -16,7 +16,7 @@ from hpts.domain.limits import (
 from hpts.http.messages import Request, Response, money_response
 from hpts.http.parameters import Parameters
 from hpts.http.problems import ProblemRaised
-from hpts.store.reconcile import Reconciliation, reconcile
+from hpts.store.reconcile import Reconciliation, ReconciliationBusy, reconcile
 
 PARAMETERS = frozenset(("as_of_date",))
 OK, DRIFT = "ok", "drift_detected"
@@ -78,9 +78,12 @@ class Reconciler:
     async def _run(self, tenant_id: bytes, as_of_date: str | None) -> Reconciliation:
         day = None if as_of_date is None else datetime.date.fromisoformat(as_of_date)
         async with self._places:
-            return await asyncio.to_thread(
-                reconcile, self._database_url, uuid.UUID(bytes=tenant_id), day
-            )
+            try:
+                return await asyncio.to_thread(
+                    reconcile, self._database_url, uuid.UUID(bytes=tenant_id), day
+                )
+            except ReconciliationBusy:
+                raise ProblemRaised("overloaded") from None
 
 
 def _status(found: Reconciliation) -> ReconciliationStatus:

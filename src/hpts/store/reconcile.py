@@ -1,7 +1,8 @@
 """Reconciliation of one tenant: the totals against the lines, the loans against the general ledger.
 
-It recomputes from the lines on every call and never trusts what it checks. It repairs nothing. The
-numbers of one result come from one snapshot. Synchronous and slow: never on the event loop itself.
+It goes on from the last block that it read, or reads everything anew (a full proof); either way it
+adds up lines and never trusts what it checks. It repairs nothing. The numbers of one result come
+from one snapshot. Synchronous and slow: never on the event loop itself.
 """
 
 import datetime
@@ -14,24 +15,33 @@ import msgspec
 import psycopg
 
 from hpts.domain.entries import EPOCH
-from hpts.domain.limits import AMOUNT_MINOR_MAX
+from hpts.domain.limits import AMOUNT_MINOR_MAX, RECONCILIATION_WAIT_SECONDS_MAX
+from hpts.store.reconcile_altered import find_altered_block
+from hpts.store.reconcile_lines import Drift, drift_of
+from hpts.store.reconcile_loans import LoanDrift, Principal
+from hpts.store.reconcile_run import READS_EVERYTHING, Found, Run
 from hpts.store.statements import sql
 from hpts.store.tenancy import TenantUnknown
 from hpts.store.wire import ConnectionLost
 
 CONNECT_SECONDS_MAX = 3
+LOCK_CLASS = 0x52434E43  # "RCNC"; the first half of the advisory locks under which tenants are run
 SESSION = (
     "SET ROLE hpts_app",
-    "SET statement_timeout = '120s'",
+    "SET statement_timeout = '300s'",
     "SET jit = off",  # without nested loops the planner's costs are high enough to compile: 300 ms
-    # As in verify_snapshot.py: these statements read everything.
-    "SET enable_nestloop = off",
+    "SET search_path = public",
 )
 
 
+class ReconciliationBusy(Exception):
+    """The tenant is being reconciled, and nothing is known of this day yet."""
+
+
 class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found. The amounts are control totals: sums in minor units over all currencies,
-    which say nothing but that they agree; None when below zero or above int64."""
+    """What was found. `principal` has every currency, and the two amounts are those of the primary
+    one, the currency of the tenant's first entry: minor units, None when below zero or above int64.
+    """
 
     as_of_date: datetime.date
     checked_at: datetime.datetime
@@ -39,26 +49,59 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     gl_principal_minor: int | None
     sum_of_loan_balances_minor: int | None
     principal_drifted: bool
+    is_full: bool = True
+    through_block: int = 0
+    entry_count: int = 0
+    drifts: tuple[Drift, ...] = ()
+    loan_drifts: tuple[LoanDrift, ...] = ()
+    principal: tuple[Principal, ...] = ()
+    primary_currency: str | None = None
+    altered_block: int | None = None
+    """The first block with entries that are not what was posted; looked for by a full proof that
+    found drift."""
+
+    @property
+    def is_sound(self) -> bool:
+        return not self.mismatched_account_count and not self.principal_drifted
 
 
 def reconcile(
-    database_url: str, tenant_id: uuid.UUID, as_of_date: datetime.date | None
+    database_url: str,
+    tenant_id: uuid.UUID,
+    as_of_date: datetime.date | None,
+    *,
+    is_full: bool = False,
+    wait_seconds: int = RECONCILIATION_WAIT_SECONDS_MAX,
 ) -> Reconciliation:
-    """The state now, or the one kept for a past day. Raises TenantUnknown,
+    """The state now, or the one kept for a past day. Raises TenantUnknown, ReconciliationBusy,
     ConnectionLost, psycopg.Error.
 
-    None or today counts everything and is computed each time; a past day without a kept result is
-    computed as of that day. Both are kept. A day to come is answered as now, and not kept.
+    None or today counts everything and goes on from the last run; `is_full` reads all lines anew. A
+    past day without a kept result is computed as of that day. Both are kept. A day to come is
+    answered as now, and not kept. Where somebody else reconciles the tenant for longer than
+    `wait_seconds`, the answer is the latest result that is kept.
     """
     with _as_app(database_url) as connection:
         with _tenant_snapshot(connection, tenant_id) as checked_at:
             today = checked_at.date()
             day = today if as_of_date is None else as_of_date
-            if day < today and (kept := _read_kept(connection, tenant_id, day)):
-                return kept
-            result = _compute(
-                connection, tenant_id, day, is_past=day < today, checked_at=checked_at
-            )
+            if day < today:
+                kept = None if is_full else _read_kept(connection, tenant_id, day)
+                if kept is not None:
+                    return kept
+                result = _compute_past(connection, tenant_id, day, checked_at)
+        if day >= today:
+            try:
+                result = _reconcile_now(
+                    connection,
+                    database_url,
+                    tenant_id,
+                    day,
+                    is_full=is_full,
+                    wait_seconds=wait_seconds,
+                )
+            except psycopg.errors.LockNotAvailable:
+                return _latest(connection, tenant_id, day)
         if day <= today:
             _keep(connection, tenant_id, result)
     return result
@@ -99,6 +142,103 @@ def _enter(connection: psycopg.Connection[Any], tenant_id: uuid.UUID) -> None:
     psycopg.RawCursor(connection).execute(sql("enter_tenant").encode(), [str(tenant_id)])
 
 
+def _reconcile_now(
+    connection: psycopg.Connection[Any],
+    database_url: str,
+    tenant_id: uuid.UUID,
+    day: datetime.date,
+    *,
+    is_full: bool,
+    wait_seconds: int,
+) -> Reconciliation:
+    """Under the tenant's lock, which is taken before the snapshot: so nobody has written since what
+    this run writes. The connection's end releases it."""
+    connection.execute(f"SET lock_timeout = '{wait_seconds}s'".encode())
+    lock = {"lock_class": LOCK_CLASS, "tenant_id": str(tenant_id)}
+    connection.execute(sql("lock_reconciliation").encode(), lock)
+    with _tenant_snapshot(connection, tenant_id) as checked_at:
+        found = Run(connection, tenant_id, checked_at).run(is_full=is_full)
+        primary = _primary_currency(connection, tenant_id)
+        altered_block = None
+        if found.is_full and found.drifts:
+            altered_block = find_altered_block(connection, database_url, tenant_id)
+    result = _result(day, checked_at, primary, found)
+    return msgspec.structs.replace(result, altered_block=altered_block)
+
+
+def _compute_past(
+    connection: psycopg.Connection[Any],
+    tenant_id: uuid.UUID,
+    day: datetime.date,
+    checked_at: datetime.datetime,
+) -> Reconciliation:
+    for setting in READS_EVERYTHING:
+        connection.execute(setting.encode())
+    wanted = {"tenant_id": tenant_id, "as_of_date": day}
+    drifts = [
+        drift_of(row, agreed_block=0)
+        for row in connection.execute(sql("find_drift_as_of").encode(), wanted).fetchall()
+    ]
+    principal = [
+        Principal(currency, str(int(by_ledger)), str(int(by_loans)))
+        for currency, by_ledger, by_loans in connection.execute(
+            sql("compare_principal_as_of").encode(), wanted
+        ).fetchall()
+    ]
+    found = Found(
+        is_full=True,
+        through_block=0,
+        entry_count=0,
+        drifts=tuple(drifts),
+        loan_drifts=(),
+        principal=tuple(principal),
+    )
+    return _result(day, checked_at, _primary_currency(connection, tenant_id), found)
+
+
+def _result(
+    day: datetime.date, checked_at: datetime.datetime, primary: str | None, found: Found
+) -> Reconciliation:
+    by_currency = {one.currency: one for one in found.principal}
+    of_primary = by_currency.get(primary or "", Principal("", "0", "0"))
+    return Reconciliation(
+        as_of_date=day,
+        checked_at=checked_at,
+        mismatched_account_count=len({drift.account_code for drift in found.drifts}),
+        gl_principal_minor=_amount(of_primary.by_ledger_minor),
+        sum_of_loan_balances_minor=_amount(of_primary.by_loans_minor),
+        principal_drifted=bool(found.loan_drifts) or any(one.is_drifted for one in found.principal),
+        is_full=found.is_full,
+        through_block=found.through_block,
+        entry_count=found.entry_count,
+        drifts=found.drifts,
+        loan_drifts=found.loan_drifts,
+        principal=found.principal,
+        primary_currency=primary,
+    )
+
+
+def _amount(minor: str) -> int | None:
+    return int(minor) if 0 <= int(minor) <= AMOUNT_MINOR_MAX else None
+
+
+def _primary_currency(connection: psycopg.Connection[Any], tenant_id: uuid.UUID) -> str | None:
+    wanted = {"tenant_id": tenant_id}
+    row = connection.execute(sql("read_primary_currency").encode(), wanted).fetchone()
+    return None if row is None else row[0]
+
+
+def _latest(
+    connection: psycopg.Connection[Any], tenant_id: uuid.UUID, day: datetime.date
+) -> Reconciliation:
+    """The latest result of now, which says itself when it was found."""
+    with _tenant_snapshot(connection, tenant_id) as checked_at:
+        kept = _read_kept(connection, tenant_id, checked_at.date())
+    if kept is None:
+        raise ReconciliationBusy
+    return msgspec.structs.replace(kept, as_of_date=day)
+
+
 def _read_kept(
     connection: psycopg.Connection[Any], tenant_id: uuid.UUID, day: datetime.date
 ) -> Reconciliation | None:
@@ -106,34 +246,6 @@ def _read_kept(
         sql("read_reconciliation").encode(), {"tenant_id": tenant_id, "as_of_date": day}
     ).fetchone()
     return None if row is None else msgspec.json.decode(row[0], type=Reconciliation)
-
-
-def _compute(
-    connection: psycopg.Connection[Any],
-    tenant_id: uuid.UUID,
-    day: datetime.date,
-    *,
-    is_past: bool,
-    checked_at: datetime.datetime,
-) -> Reconciliation:
-    drift = "find_drift_as_of" if is_past else "find_drift"
-    principal = "compare_principal_as_of" if is_past else "compare_principal"
-    wanted = {"tenant_id": tenant_id, "as_of_date": day}
-    drifted = connection.execute(sql(drift).encode(), wanted).fetchall()
-    by_currency = connection.execute(sql(principal).encode(), wanted).fetchall()
-    return Reconciliation(
-        as_of_date=day,
-        checked_at=checked_at,
-        mismatched_account_count=len({account_code for account_code, *_ in drifted}),
-        gl_principal_minor=_control_total(ledger for _, ledger, _ in by_currency),
-        sum_of_loan_balances_minor=_control_total(loans for _, _, loans in by_currency),
-        principal_drifted=any(ledger != loans for _, ledger, loans in by_currency),
-    )
-
-
-def _control_total(amounts: Iterator[Any]) -> int | None:
-    total = sum(int(amount) for amount in amounts)
-    return total if 0 <= total <= AMOUNT_MINOR_MAX else None
 
 
 def _keep(

@@ -1,4 +1,5 @@
 -- store/reconcile.py: as find_drift, for what is effective by a past day, held against the day totals.
+-- Reads the whole journal.
 WITH by_line AS (
     SELECT line.account_code, line.currency, line.layer,
         coalesce(sum(amount_minor) FILTER (WHERE direction = 'D'), 0) AS debit,
@@ -13,7 +14,7 @@ WITH by_line AS (
     WHERE tenant_id = %(tenant_id)s AND effective_at <= %(as_of_date)s
     GROUP BY account_code, currency, layer
 )
-SELECT account_code, 'day' AS kept, currency, layer,
+SELECT account_code, currency, layer, 'D' AS kept, %(as_of_date)s::date AS period,
     coalesce(by_line.debit, 0), coalesce(by_total.debit, 0),
     coalesce(by_line.credit, 0), coalesce(by_total.credit, 0)
 FROM by_line FULL JOIN by_total USING (account_code, currency, layer)

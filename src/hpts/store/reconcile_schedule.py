@@ -1,0 +1,112 @@
+"""Reconciles every tenant now and then, by one worker of all that share the database.
+
+Which one is decided by an advisory lock that lives as long as its connection; when that worker ends
+another takes its place within an interval. It runs in a thread of its own and holds up nobody.
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+
+from hpts.store.reconcile import Reconciliation, ReconciliationBusy, reconcile
+from hpts.store.statements import sql
+from hpts.store.tenancy import TenantUnknown
+from hpts.store.wire import ConnectionLost
+from hpts.telemetry import logger
+
+ELECTION_LOCK = 0x5245434F4E  # "RECON"
+CONNECT_SECONDS_MAX = 3
+LOANS_SHOWN_MAX = 3
+
+
+class ReconcileSchedule:
+    """`every_seconds` between two rounds over the tenants, `full_every_seconds` between two full
+    proofs of one."""
+
+    def __init__(
+        self, database_url: str, *, every_seconds: float, full_every_seconds: float
+    ) -> None:
+        self._database_url = database_url
+        self._every_seconds = every_seconds
+        self._full_every_seconds = full_every_seconds
+        self._is_stopping = threading.Event()
+
+    def start(self) -> None:
+        """Begin; the first round comes after an interval."""
+        threading.Thread(target=self._run, name="reconcile", daemon=True).start()
+
+    def stop(self) -> None:
+        """Begin no other tenant. What runs ends with the process, and loses nothing."""
+        self._is_stopping.set()
+
+    def _run(self) -> None:
+        while not self._is_stopping.wait(self._every_seconds):
+            try:
+                self._serve_while_elected()
+            except (psycopg.Error, ConnectionLost) as error:
+                logger.warning("reconciliation by schedule: %s", error)
+            except Exception as error:  # the next round may do better
+                logger.error("reconciliation by schedule: %r", error, exc_info=error)
+
+    def _serve_while_elected(self) -> None:
+        with psycopg.connect(
+            self._database_url,
+            autocommit=True,
+            connect_timeout=CONNECT_SECONDS_MAX,
+            application_name="hpts reconcile",
+        ) as connection:
+            connection.execute("SET ROLE hpts_app")
+            elected = connection.execute(
+                sql("elect_reconciler").encode(), {"election_lock": ELECTION_LOCK}
+            ).fetchone()
+            while elected and elected[0] and not self._is_stopping.is_set():
+                started = time.monotonic()
+                for tenant_id, is_full in self._find_due(connection):
+                    self._reconcile(tenant_id, is_full=is_full)
+                took = time.monotonic() - started
+                self._is_stopping.wait(max(0.0, self._every_seconds - took))
+
+    def _find_due(self, connection: psycopg.Connection[Any]) -> Iterator[tuple[uuid.UUID, bool]]:
+        """Tenants with blocks that no run has read, or whose full proof is due (True)."""
+        tenants = connection.execute(sql("list_active_tenants").encode()).fetchall()
+        for (tenant_id,) in tenants:
+            if self._is_stopping.is_set():
+                return
+            with connection.transaction():
+                connection.execute(sql("set_tenant").encode(), {"tenant_id": str(tenant_id)})
+                due = connection.execute(
+                    sql("read_reconciliation_due").encode(),
+                    {"tenant_id": tenant_id, "full_every_seconds": self._full_every_seconds},
+                ).fetchone()
+            if due is not None:
+                yield tenant_id, due[0]
+
+    def _reconcile(self, tenant_id: uuid.UUID, *, is_full: bool) -> None:
+        try:
+            result = reconcile(self._database_url, tenant_id, None, is_full=is_full)
+        except (TenantUnknown, ReconciliationBusy):
+            return  # suspended meanwhile, or somebody else is at it
+        if not result.is_sound:
+            logger.error("tenant %s has drifted: %s", tenant_id, describe_drift(result))
+
+
+def describe_drift(result: Reconciliation) -> str:
+    """In a line: the accounts, the loans, and where it began."""
+    accounts = sorted({f"{drift.account_code:04d}" for drift in result.drifts})
+    blocks = [drift.first_block for drift in result.drifts if drift.first_block is not None]
+    loans = [drift.loan_id for drift in result.loan_drifts]
+    parts = []
+    if accounts:
+        parts.append(f"accounts {', '.join(accounts)}")
+    if loans:
+        more = ", ..." if len(loans) > LOANS_SHOWN_MAX else ""
+        parts.append(f"loans {', '.join(loans[:LOANS_SHOWN_MAX])}{more}")
+    if result.altered_block is not None:
+        parts.append(f"block {result.altered_block} is not what was posted")
+    elif blocks:
+        parts.append(f"from block {min(blocks)} on")
+    return "; ".join(parts) or "principal by currency"

@@ -1,0 +1,118 @@
+"""One worker of all reconciles by itself, what is new soon and everything now and then."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from hpts.store.reconcile import reconcile
+from hpts.store.reconcile_schedule import ReconcileSchedule, describe_drift
+from hpts.store.tenants import set_tenant_status
+
+from .ledger_fixture import Books, disbursement, payment
+
+ONE, TWO = (uuid.uuid5(uuid.NAMESPACE_OID, str(number)) for number in range(2))
+EVERY_SECONDS = 0.05
+SECONDS_MAX = 20
+ELECTED = (
+    "SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database"
+    " WHERE locktype = 'advisory' AND datname = current_database() AND granted"
+    " AND classid = 82 AND objid = 1162039118"
+)
+"""0x5245434F4E as pg_locks shows a lock of 64 bits: its halves."""
+
+
+@pytest.fixture
+def books(own_database_url: str) -> Books:
+    books = Books(own_database_url)
+    books.post(disbursement(ONE, 1_000), disbursement(TWO, 500))
+    return books
+
+
+@contextmanager
+def scheduled(
+    database_url: str, *, full_every_seconds: float = 3600
+) -> Iterator[ReconcileSchedule]:
+    schedule = ReconcileSchedule(
+        database_url, every_seconds=EVERY_SECONDS, full_every_seconds=full_every_seconds
+    )
+    schedule.start()
+    try:
+        yield schedule
+    finally:
+        schedule.stop()
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS_MAX
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.02)
+
+
+def progress_of(books: Books) -> tuple[int, int] | None:
+    """The block read through, and how often everything was read, as far as it shows."""
+    rows = books.fetch(
+        "SELECT block_number, extract(epoch FROM full_at) * 1000000"
+        " FROM reconciliation_progress WHERE tenant_id = %s"
+    )
+    return (int(rows[0][0]), int(rows[0][1])) if rows else None
+
+
+def elected_count(books: Books) -> int:
+    with psycopg.connect(books.database_url) as connection:
+        row = connection.execute(ELECTED.encode()).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def test_what_is_posted_is_reconciled_without_being_asked_for(books: Books) -> None:
+    with scheduled(books.database_url):
+        wait_until(lambda: progress_of(books) is not None)
+        first = progress_of(books)
+        assert first is not None
+        books.post(payment(ONE, 5))
+        wait_until(lambda: progress_of(books) == (first[0] + 1, first[1]))
+
+
+def test_a_full_proof_comes_when_it_is_due_though_nothing_is_new(books: Books) -> None:
+    with scheduled(books.database_url, full_every_seconds=0.2):
+        wait_until(lambda: progress_of(books) is not None)
+        first = progress_of(books)
+        assert first is not None
+        wait_until(lambda: (progress_of(books) or first)[1] > first[1])
+
+
+def test_one_of_several_is_elected_and_another_takes_its_place(books: Books) -> None:
+    with scheduled(books.database_url) as one, scheduled(books.database_url):
+        wait_until(lambda: elected_count(books) == 1)
+        one.stop()
+        wait_until(lambda: elected_count(books) == 1)
+        books.post(payment(ONE, 5))
+        wait_until(lambda: (progress_of(books) or (0, 0))[0] == 2)
+        assert elected_count(books) == 1
+
+
+def test_a_suspended_tenant_is_left_alone(books: Books) -> None:
+    set_tenant_status(books.database_url, books.tenant_id, "suspended")
+    other = Books(books.database_url)
+    other.post(disbursement(ONE, 5))
+    with scheduled(books.database_url):
+        wait_until(lambda: progress_of(other) is not None)
+    assert progress_of(books) is None
+
+
+def test_a_drift_is_described_in_a_line(books: Books) -> None:
+    assert reconcile(books.database_url, books.tenant_id, None).is_sound
+    books.post(payment(ONE, 5))
+    books.tamper(
+        "UPDATE account_totals SET debit_minor = debit_minor + 1"
+        " WHERE tenant_id = %(tenant)s AND account_code IN (1000, 1100)",
+        "UPDATE loans SET principal_minor = principal_minor + 1"
+        " WHERE tenant_id = %(tenant)s AND loan_id = %(loan)s",
+        loan=ONE,
+    )
+    result = reconcile(books.database_url, books.tenant_id, None)
+    assert describe_drift(result) == f"accounts 1000, 1100; loans {ONE}; from block 2 on"
