@@ -31,6 +31,7 @@ READS_LITTLE = (
     "SET LOCAL enable_seqscan = off",
     "SET LOCAL enable_hashjoin = off",
     "SET LOCAL enable_mergejoin = off",
+    "SET LOCAL enable_material = off",
 )
 """And one that has seen them small would read all of a large one."""
 
