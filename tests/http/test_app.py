@@ -9,6 +9,7 @@ import pytest
 from hpts.http.app import App
 from hpts.http.asgi import AsgiAdapter
 from hpts.http.auth import KeysUnavailable
+from hpts.http.client_certificate import Entrance
 from hpts.http.messages import Request, Response
 from hpts.http.problems import ProblemRaised
 from hpts.store.pool import PoolBusy
@@ -264,7 +265,7 @@ def test_start_and_stop_run_inside_the_loop_of_the_worker() -> None:
         routes=None,  # type: ignore[arg-type]
         handlers={},
         verifier=None,  # type: ignore[arg-type]
-        entrance=None,  # type: ignore[arg-type]
+        entrance=Entrance(is_for_partners=False),
         marks=None,  # type: ignore[arg-type]
         lines=None,  # type: ignore[arg-type]
         problem_base_url="",

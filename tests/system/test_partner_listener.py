@@ -197,6 +197,17 @@ def test_a_partner_posts_a_payment_over_mutual_tls_and_nowhere_else(
         assert problem(reply) == (403, "mtls_required")
 
 
+def test_browsers_are_told_to_come_over_tls_where_they_have(both_listeners: Partnered) -> None:
+    """And no answer names a version of the server's software."""
+    over_tls = both_listeners.partner("none", both_listeners.papers.good)
+    plain = both_listeners.ordinary("none")
+    for path in ("/v1/health/live", "/v1/nothing", "/docs"):
+        said, silent = over_tls.get(path).headers, plain.get(path).headers
+        assert said["strict-transport-security"] == "max-age=63072000"
+        assert "strict-transport-security" not in silent
+        assert not any(character.isdigit() for character in said.get("server", ""))
+
+
 def test_a_marked_client_is_a_partner_in_any_tenant(
     both_listeners: Partnered, new_tenant: Callable[[], str], issue_token: Callable[..., str]
 ) -> None:

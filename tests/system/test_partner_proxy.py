@@ -116,6 +116,17 @@ def test_an_ordinary_tenant_passes_the_ordinary_port(
     assert proxied.ordinary(issue_token(new_tenant())).get(BALANCE).status == 200
 
 
+def test_nginx_tells_browsers_to_come_over_tls_and_names_no_version(proxied: Proxied) -> None:
+    good = proxied.papers.good
+    for client in (proxied.ordinary("none"), proxied.partner("none", good)):
+        for path in ("/v1/health/live", "/v1/nothing", "/docs"):
+            headers = client.get(path).headers
+            assert headers["strict-transport-security"] == "max-age=63072000"
+            assert headers["x-content-type-options"] == "nosniff"
+            assert "content-security-policy" in headers
+            assert headers["server"] == "nginx"
+
+
 def test_a_token_bound_to_another_certificate_is_refused(
     proxied: Proxied, partner_tenant: str, issue_token: Callable[..., str]
 ) -> None:

@@ -19,14 +19,13 @@ from hpts.http.partners import TenantMarks, check_binding
 from hpts.http.problems import KINDS, ProblemRaised, render_problem
 from hpts.http.rate_limit import NO_LIMITS, RateLimits
 from hpts.http.routes import Route, RouteTable
+from hpts.http.security_headers import ANSWER, PAGE, with_tls
 from hpts.http.tracing import read_trace
 from hpts.store.pool import PoolBusy
 from hpts.store.tenancy import TenantUnknown
 from hpts.store.wire import ConnectionLost, StatementFailed
 from hpts.telemetry import JsonLines, RequestLine, logger
 
-NO_SNIFFING = ("x-content-type-options", "nosniff")
-"""A problem may repeat a field's name; no browser shall take it for a page."""
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -59,6 +58,8 @@ class App:
         self.start = start
         self.stop = stop
         self._server_timing = server_timing
+        self._answer_headers = with_tls(ANSWER) if entrance.speaks_tls else ANSWER
+        self._page_headers = with_tls(PAGE) if entrance.speaks_tls else PAGE
 
     async def answer(self, request: Request) -> tuple[Response, str | None]:
         """(response, problem code), trace headers included. Never raises for what a client sent."""
@@ -75,7 +76,7 @@ class App:
                 *render_problem(raised, base_url=self._problem_base_url, trace_id=request.trace_id)
             )
         response.headers.append(("traceparent", traceparent))
-        response.headers.append(NO_SNIFFING)
+        response.headers += self._page_headers if response.is_page else self._answer_headers
         if self._server_timing:
             response.headers.append(("server-timing", _server_timing(request)))
         return response, code

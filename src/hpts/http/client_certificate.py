@@ -40,6 +40,7 @@ class Entrance:
     """The listener of this worker, and the proxies whose word counts on it."""
 
     def __init__(self, *, is_for_partners: bool, trusted_proxies: Iterable[str] = ()) -> None:
+        self.speaks_tls = is_for_partners
         self._direct = UNNAMED_PARTNER if is_for_partners else ORDINARY
         self._proxies = tuple(ipaddress.ip_network(proxy) for proxy in trusted_proxies)
         self._known_peers: dict[str, bool] = {}

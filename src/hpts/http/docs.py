@@ -12,10 +12,6 @@ MEDIA_TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-SECURITY = (
-    ("content-security-policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'"),
-    ("x-content-type-options", "nosniff"),
-)
 
 
 async def get_document(request: Request) -> Response:
@@ -40,5 +36,5 @@ def _asset(name: str) -> Response:
     if name not in known or media_type is None:
         raise ProblemRaised("not_found")
     body = files("hpts.http.assets").joinpath(name).read_bytes()
-    headers = [("content-type", media_type), ("cache-control", "no-cache"), *SECURITY]
-    return Response(200, body, headers)
+    headers = [("content-type", media_type), ("cache-control", "no-cache")]
+    return Response(200, body, headers, is_page=True)

@@ -23,11 +23,13 @@ WATCH_SECONDS = 1
 
 
 class Response(msgspec.Struct):
-    """Status, body and headers; the app adds the trace headers."""
+    """Status, body and headers; the app adds the trace and security headers. `is_page` for what a
+    browser is to show or run."""
 
     status: int
     body: bytes
     headers: list[tuple[str, str]]
+    is_page: bool = False
 
 
 class Headers(Protocol):
