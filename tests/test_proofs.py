@@ -1,6 +1,7 @@
 """The verifier that stands alone: it proves the committed vectors, and nothing that was bent."""
 
 import ast
+import base64
 import copy
 import json
 import subprocess
@@ -164,6 +165,46 @@ def test_another_key_proves_nothing() -> None:
     other = Ed25519PrivateKey.generate().public_key()
     with pytest.raises(proofs.NotProven, match="not signed by the key"):
         proofs.read_checkpoint(read("checkpoint-7"), other)
+
+
+def with_details(proof: Any, details: bytes) -> Any:
+    """The proof with other details in its canonical form, the ninth field of any length."""
+    form = base64.b64decode(proof["canonical_entry"])
+    at = 28
+    for _ in range(8):
+        at += 4 + max(int.from_bytes(form[at : at + 4], "big", signed=True), 0)
+    size = int.from_bytes(form[at : at + 4], "big")
+    other = form[:at] + len(details).to_bytes(4, "big") + details + form[at + 4 + size :]
+    return proof | {"canonical_entry": base64.b64encode(other).decode()}
+
+
+@pytest.mark.parametrize("details", [b"[]", b"7", b'"x"', b"null", b"[" * 100_000], ids=len)
+def test_details_that_are_no_object_are_not_the_form_of_an_entry(
+    details: bytes, key: Ed25519PublicKey
+) -> None:
+    proof = with_details(read("accrual-proof"), details)
+    with pytest.raises(proofs.NotProven, match="not the form of an entry"):
+        proofs.verify_entry(read("accrual"), proof, read("checkpoint-7"), key)
+
+
+def test_an_entry_without_an_identifier_is_not_the_form_of_one(key: Ed25519PublicKey) -> None:
+    """Absent in the form and in the entry that is shown, so that they do not differ."""
+    entry, proof = read("accrual"), read("accrual-proof")
+    del entry["journal_entry_id"]
+    form = base64.b64decode(proof["canonical_entry"])
+    form = form[:28] + b"\xff" * 4 + form[28 + 4 + 16 :]
+    proof["canonical_entry"] = base64.b64encode(form).decode()
+    with pytest.raises(proofs.NotProven, match="not the form of an entry"):
+        proofs.verify_entry(entry, proof, read("checkpoint-7"), key)
+
+
+def test_an_entry_nested_beyond_all_bounds_is_unusable(key: Ed25519PublicKey) -> None:
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+    entry = read("accrual") | {"actor": deep}
+    with pytest.raises(proofs.Unusable, match="nested too deeply"):
+        proofs.verify_entry(entry, read("accrual-proof"), read("checkpoint-7"), key)
 
 
 @pytest.mark.parametrize(

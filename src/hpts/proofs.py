@@ -209,7 +209,7 @@ def decode_entry(form: bytes) -> dict[str, Any]:
     """What a canonical entry says, under the names of the API. Raises NotProven."""
     try:
         return _decode_entry(form)
-    except (struct.error, ValueError, OverflowError, KeyError) as error:
+    except (struct.error, ValueError, OverflowError, KeyError, RecursionError) as error:
         raise NotProven(f"canonical_entry is not the form of an entry: {error}") from None
 
 
@@ -228,6 +228,8 @@ def _decode_entry(form: bytes) -> dict[str, Any]:
     if (len(form) - at) % LINE.size:
         raise ValueError("a line is cut off")
     kept = json.loads(details or b"")
+    if entry_id is None or not isinstance(kept, dict):
+        raise ValueError("its identifier is missing or its details are no object")
     lines = [_decode_line(line, kept) for line in LINE.iter_unpack(form[at:])]
     said = {
         "tenant_id": str(uuid.UUID(bytes=tenant_id)),
@@ -276,11 +278,16 @@ def _compare_entry(entry: dict[str, Any], said: dict[str, Any], tenant_id: str) 
         for line in _get(entry, "lines", list)
     ]
     for name in sorted({*shown, *said}):
-        # As JSON, for Python takes true for 1 and 1.0 for 1.
-        if json.dumps(shown.get(name), sort_keys=True) != json.dumps(
-            said.get(name), sort_keys=True
-        ):
+        if _json(shown.get(name)) != _json(said.get(name)):
             raise NotProven(f"the entry's {name} is not what was hashed when it was posted")
+
+
+def _json(value: Any) -> str:
+    """For comparing: Python takes true for 1 and 1.0 for 1."""
+    try:
+        return json.dumps(value, sort_keys=True)
+    except RecursionError:
+        raise Unusable("the entry is nested too deeply") from None
 
 
 def _object(value: Any, what: str) -> dict[str, Any]:
