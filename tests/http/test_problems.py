@@ -122,6 +122,15 @@ def test_errors_are_shown_in_their_order() -> None:
     ]
 
 
+@pytest.mark.parametrize("half", ["\ud800", "\udfff"])
+def test_half_a_surrogate_pair_is_shown_as_something_else(half: str) -> None:
+    """UTF-8 has no form for it; a problem must not fail for what it says."""
+    error = FieldError(f"a{half}", f"b{half}", f"é{half}")
+    _, problem, _ = render(ProblemRaised("bad_request", f"c{half}", errors=(error,)))
+    assert problem["detail"] == "c?"
+    assert problem["errors"] == [{"field": "a?", "code": "b?", "message": "é?"}]
+
+
 def test_headers_of_an_occurrence_are_sent_with_it() -> None:
     _, _, headers = render(ProblemRaised("method_not_allowed", headers=((b"allow", b"GET"),)))
     assert headers[b"allow"] == b"GET"

@@ -3,6 +3,7 @@
 A detail never shows SQL, a stack trace or anything of another tenant.
 """
 
+import json
 import uuid
 from typing import NamedTuple
 
@@ -113,4 +114,12 @@ def render_problem(
     ]
     if raised.code in RETRY_LATER and not any(name == "retry-after" for name, _ in raised.headers):
         headers.append(("retry-after", str(RETRY_AFTER_SECONDS)))
-    return kind.status, _encoder.encode(problem), headers
+    return kind.status, _encode(problem), headers
+
+
+def _encode(problem: Problem) -> bytes:
+    try:
+        return _encoder.encode(problem)
+    except UnicodeEncodeError:  # half a surrogate pair somewhere, which UTF-8 has no form for
+        shown = json.dumps(msgspec.to_builtins(problem), ensure_ascii=False)
+        return shown.encode("utf-8", "replace")
