@@ -11,7 +11,7 @@ ROUNDS ?= 4
 ONLY ?=
 SCENARIO ?= mixed
 
-.PHONY: install run test soak check bench perf-report bench-compare loadtest clean help
+.PHONY: install run test soak faults fuzz check bench perf-report bench-compare loadtest clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,8 +33,15 @@ run: install ## Run everything on this machine: PostgreSQL, issuer, demo tenant,
 test: install ## Run the whole test suite on a PostgreSQL that it starts itself
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-soak: install ## Faults under load for SECONDS (an hour), longer and more of them than in `make test`
+soak: install ## What `make test` does of both, for long: faults for SECONDS (an hour), a million fuzz INPUTS
+	SOAK_SECONDS=$(or $(SECONDS),3600) FUZZ_INPUTS=$(or $(INPUTS),1000000) \
+		$(BIN)/python -m pytest tests/fuzz tests/faults/test_faults.py
+
+faults: install ## Of the soak only the faults, for SECONDS
 	SOAK_SECONDS=$(or $(SECONDS),3600) $(BIN)/python -m pytest tests/faults/test_faults.py
+
+fuzz: install ## Of the soak only the INPUTS (a million) that nobody would send
+	FUZZ_INPUTS=$(or $(INPUTS),1000000) $(BIN)/python -m pytest tests/fuzz
 
 check: install ## Lint, types, the kernel's stub and the SQL files
 	$(BIN)/ruff check .

@@ -31,7 +31,9 @@ from hpts.embedded import EmbeddedPostgres
 from hpts.http.issuer import ALL_SCOPES, DEVELOPMENT_ISSUER, DevelopmentIssuer
 from hpts.store.migrate import migrate
 from hpts.store.tenants import add_tenant, set_tenant_status
-from tests.faults.table import write_table
+from tests.faults import table as faults_table
+from tests.fuzz import table as fuzz_table
+from tests.kernel.sanitized import SanitizedKernel, sanitized_kernel_in
 
 ALL = " ".join(ALL_SCOPES)
 READY_SECONDS_MAX = 30
@@ -80,7 +82,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    write_table(terminalreporter)
+    faults_table.write_table(terminalreporter)
+    fuzz_table.write_table(terminalreporter)
 
 
 @pytest.fixture(scope="session")
@@ -122,6 +125,14 @@ def own_database_url(new_database: Callable[[], str]) -> str:
     url = new_database()
     migrate(url)
     return url
+
+
+@pytest.fixture(scope="session")
+def sanitized_kernel(tmp_path_factory: pytest.TempPathFactory) -> SanitizedKernel:
+    """Built by the first that asks; the workers of a parallel run share the folder above theirs."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    return sanitized_kernel_in(shared / "sanitized-kernel")
 
 
 @pytest.fixture(scope="session")

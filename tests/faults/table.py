@@ -7,6 +7,8 @@ processes of a parallel run, and those of the same fault are added up.
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from tests.summary import noted
+
 PROPERTY = "faults"
 SUMMARY = "faults summary"
 HEAD = ("fault", "times", "in flight", "lost", "doubled", "first answer", "longest outage")
@@ -68,12 +70,9 @@ def _line(cells: Iterable[str]) -> str:
 
 def write_table(reporter: Any) -> None:
     """Of all tests of the run that have rows, to pytest's terminal reporter."""
-    reports = [report for found in reporter.stats.values() for report in found]
-    calls = [report for report in reports if getattr(report, "when", None) == "call"]
-    noted = [pair for report in calls for pair in report.user_properties]
-    rows = [Row(*value) for name, value in noted if name == PROPERTY]
+    rows = [Row(*value) for value in noted(reporter, PROPERTY)]
     if not rows:
         return
     reporter.section("faults")
-    for line in [*render(rows), "", *(value for name, value in noted if name == SUMMARY)]:
+    for line in [*render(rows), "", *noted(reporter, SUMMARY)]:
         reporter.write_line(line)
