@@ -31,7 +31,7 @@ run: install ## Run everything on this machine: PostgreSQL, issuer, demo tenant,
 	$(BIN)/hpts dev
 
 test: install ## Run the whole test suite on a PostgreSQL that it starts itself
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 soak: install ## What `make test` does of both, for long: faults for SECONDS (an hour), a million fuzz INPUTS
 	SOAK_SECONDS=$(or $(SECONDS),3600) FUZZ_INPUTS=$(or $(INPUTS),1000000) \

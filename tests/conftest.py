@@ -77,6 +77,23 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[POSTGRES_URL] = plugin.url
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Every worker begins with the tests marked `long` that fall to it: at the end they would run
+    alone. `--dist worksteal` gives each worker an equal run of consecutive tests."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if item.get_closest_marker("long")]
+    shares = [long[at::workers] for at in range(workers)]
+    others = [item for item in items if not item.get_closest_marker("long")]
+    share_length = len(items) // workers
+    begun = 0
+    arranged: list[pytest.Item] = []
+    for share in shares:
+        take = share_length - len(share)
+        arranged += share + others[begun : begun + take]
+        begun += take
+    items[:] = arranged + others[begun:]
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     return f"seed: {HYPOTHESIS_SEED}={config.getoption(HYPOTHESIS_SEED)}"
 

@@ -35,6 +35,7 @@ PLACES = {
     "hpts.commands": "edge",
     "hpts.config": "edge",
     "hpts.config_values": "edge",
+    "hpts.crash_loop": "edge",
     "hpts.demo": "edge",
     "hpts.development": "edge",
     "hpts.embedded": "edge",

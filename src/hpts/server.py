@@ -20,6 +20,7 @@ from granian.server.common import AbstractServer
 
 from hpts.application import die_with_parent, load_checkpoint_key
 from hpts.config import ConfigError, Settings, environment_of
+from hpts.crash_loop import Respawns
 from hpts.domain import limits
 from hpts.partner_listener import PartnerListener, check_partners, settings_of_partners
 
@@ -72,7 +73,7 @@ def _build_server(settings: Settings) -> AbstractServer[Any]:
     """granian over this worker's application. Its workers read `settings` from the environment."""
     os.environ.update(environment_of(settings))
     is_for_partners = settings.listener == "partner"
-    return Server(
+    server = Server(
         "hpts.application:build_application",
         factory=True,
         address=settings.host,
@@ -97,6 +98,8 @@ def _build_server(settings: Settings) -> AbstractServer[Any]:
         ssl_client_verify=is_for_partners,
         ssl_protocol_min=SSLProtocols.tls12,
     )
+    server.respawned_wrks = Respawns()
+    return server
 
 
 def _serve(server: AbstractServer[Any]) -> None:

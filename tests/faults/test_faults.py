@@ -34,6 +34,7 @@ def note(request: pytest.FixtureRequest, campaign: Campaign) -> None:
     request.node.user_properties.append((SUMMARY, campaign.summary()))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shard", SHARDS)
 def test_faults_lose_nothing(
     issuer: DevelopmentIssuer,
@@ -71,6 +72,7 @@ def test_faults_lose_nothing(
         assert campaign.faults_count >= FAULTS_MIN or SOAK_SECONDS
 
 
+@pytest.mark.long
 @pytest.mark.skipif(bool(SOAK_SECONDS), reason="a long run has this pause among its faults")
 def test_a_pause_past_every_timeout_loses_nothing(
     issuer: DevelopmentIssuer,

@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from hpts.domain.limits import EARLY_ENDS_MAX
 from hpts.embedded import EmbeddedPostgres
 from hpts.http.issuer import DevelopmentIssuer
 from hpts.store.migrate import migrate
@@ -86,6 +87,30 @@ def test_a_killed_worker_takes_no_answered_payment_with_it(
 def _living_workers(server, killed: list[Process]) -> list[Process]:  # type: ignore[no-untyped-def]
     pids = {worker.pid for worker in killed}
     return [worker for worker in workers_of(server) if worker.pid not in pids]
+
+
+def test_a_worker_killed_as_soon_as_it_starts_ends_the_server_only_when_it_never_stops(
+    database_url: str, issuer: DevelopmentIssuer, tmp_path: Path
+) -> None:
+    """Twice is chance and the server goes on; the fifth time within a minute is a crash loop."""
+    port = quiet_port()
+    with serving(database_url, issuer, tmp_path / "log", port) as server:
+        known: set[int] = set()
+        for _ in range(EARLY_ENDS_MAX + 1):
+            wait_until(lambda: _unknown_worker(server, known) is not None, "a new worker", 15)
+            worker = _unknown_worker(server, known)
+            assert worker is not None
+            if len(known) == 2:
+                wait_until(lambda: answers(f"http://127.0.0.1:{port}/v1/health/live"), "service")
+            known.add(worker.pid)
+            os.kill(worker.pid, signal.SIGKILL)
+        assert server.process.wait(30) != 0
+
+
+def _unknown_worker(server, known: set[int]):  # type: ignore[no-untyped-def]
+    """The newest worker, unless it is known: so one place of the two is hit again and again."""
+    workers = sorted(workers_of(server.process), key=lambda found: int(found.started))
+    return next((worker for worker in workers[::-1] if worker.pid not in known), None)
 
 
 def test_a_killed_server_takes_no_answered_payment_with_it(

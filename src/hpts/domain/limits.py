@@ -84,6 +84,10 @@ TENANT_MARK_SECONDS_MAX = 5
 TENANT_MARK_REFRESH_SECONDS = 2
 """From this age on it is read again, while requests still go by what is known."""
 
+EARLY_ENDS_MAX = 5
+EARLY_ENDS_SECONDS = 60
+"""So many workers that end within 5.5 s of their start, in so short a time, end the server."""
+
 RETRY_AFTER_SECONDS = 1
 RATE_LIMITED_TENANTS_MAX = 10_000
 
