@@ -15,7 +15,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from hpts.config import ConfigError, Settings, load_settings
-from hpts.http import accounting, balances, docs, journal, postings
+from hpts.http import accounting, balances, docs, journal, periods, postings
+from hpts.http.administration import Administration
 from hpts.http.app import App, Handler
 from hpts.http.asgi import AsgiAdapter
 from hpts.http.auth import Verifier
@@ -34,6 +35,7 @@ from hpts.http.reconciliation import Reconciler
 from hpts.http.routes import DEVELOPMENT_ROUTES, ROUTES, UNDOCUMENTED_ROUTES, RouteTable
 from hpts.http.rsgi import RsgiAdapter
 from hpts.ledger import Ledger
+from hpts.store.admin_requests import AdminRequests
 from hpts.store.migrate import load_migrations
 from hpts.store.reconcile_schedule import ReconcileSchedule
 from hpts.telemetry import JsonLines, configure_logging
@@ -135,6 +137,8 @@ def _handlers(settings: Settings, ledger: Ledger, database_url: str) -> dict[str
 
     reconciler = Reconciler(database_url, ledger.reads.check_tenant)
     proofs = ProofEndpoints(ledger, load_checkpoint_key(settings))
+    administration = Administration(AdminRequests(database_url), settings.max_body_bytes)
+    changes = periods.PeriodEndpoints(administration)
     health = Health(ledger, schema_version=len(load_migrations()), git_sha=settings.git_sha)
     return {
         "postPayment": posting(postings.POST_PAYMENT),
@@ -152,6 +156,9 @@ def _handlers(settings: Settings, ledger: Ledger, database_url: str) -> dict[str
         "getCheckpoint": proofs.get_checkpoint,
         "getConsistencyProof": proofs.get_consistency_proof,
         "getReconciliationStatus": reconciler.get_reconciliation_status,
+        "closePeriod": changes.close_period,
+        "reopenPeriod": changes.reopen_period,
+        "listPeriods": reading(periods.list_periods),
         "getLiveness": health.get_liveness,
         "getReadiness": health.get_readiness,
         "getDocument": docs.get_document,

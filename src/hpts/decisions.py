@@ -14,9 +14,10 @@ from hpts.domain.accounts import Chart
 from hpts.domain.accrual import Accrual, write_accrual
 from hpts.domain.audit import Action, AuditEvent
 from hpts.domain.disbursement import Disbursement, write_disbursement
-from hpts.domain.entries import EntryFacts, day_at, format_timestamp
+from hpts.domain.entries import EntryFacts, format_timestamp
 from hpts.domain.identifiers import RANDOM_BITS, first_identifier, format_identifier
 from hpts.domain.payment import Payment, write_payment
+from hpts.domain.periods import tag_moved
 from hpts.domain.rejections import Refusal, Rejection
 from hpts.domain.reversal import Reversal, write_reversal
 from hpts.posting import OVERLOADED, Command, Outcome, Posted, Posting, Receipt
@@ -43,9 +44,9 @@ class Decisions:
         self.retry: list[Posting] = []
         self.has_entries = False
         self.has_many_loans = False
+        self.moved_accrual_day: int | None = None
         self._chart = chart
         self._opened = opened
-        self._today = day_at(opened.posted_at)
         self._posted_at = format_timestamp(opened.posted_at)
         self._next_event_id = first_identifier(opened.posted_at, drawn % 2**RANDOM_BITS)
 
@@ -87,6 +88,11 @@ class Decisions:
         written = self._write_lines(posting.command)
         if isinstance(written, Refusal):
             return written
+        requested_day = posting.command.effective_day
+        is_moved = written.effective_day != requested_day
+        details = written.details
+        if is_moved:
+            details = tag_moved(details, requested_day)
         entry_id = self.batch.next_entry_id()
         event_id = self._next_event_id.to_bytes(16, "big")
         receipt = Receipt(
@@ -95,6 +101,8 @@ class Decisions:
             self._posted_at,
             written.result,
             written.reverses_entry_id,
+            written.effective_day,
+            requested_day,
         )
         reply = posting.render(receipt)
         status = self.batch.end_entry(
@@ -105,12 +113,14 @@ class Decisions:
             actor=posting.actor,
             idempotency_key=posting.idempotency_key,
             request_digest=posting.request_digest,
-            details=written.details,
+            details=details,
             reply=reply,
         )
         if status != POSTED:
             overflow = status == AMOUNT_OVERFLOW
             return Refusal(Rejection.AMOUNT_OVERFLOW if overflow else Rejection.NEGATIVE_BALANCE)
+        if is_moved and isinstance(posting.command, Accrual):
+            self.moved_accrual_day = requested_day
         self._next_event_id += 1
         self.has_entries = True
         self.has_many_loans |= written.has_many_loans
@@ -119,13 +129,15 @@ class Decisions:
 
     def _write_lines(self, command: Command) -> EntryFacts | Refusal:
         if isinstance(command, Payment):
-            return write_payment(self.batch, self._chart, command, self._today)
+            return write_payment(self.batch, self._chart, command, self._opened.calendar)
         if isinstance(command, Disbursement):
-            return write_disbursement(self.batch, self._chart, command, self._today)
+            return write_disbursement(self.batch, self._chart, command, self._opened.calendar)
         if isinstance(command, Accrual):
             accrued = self._opened.accrued_loans
-            return write_accrual(self.batch, self._chart, command, self._today, accrued)
-        return write_reversal(self.batch, self._chart, command, self._opened.original, self._today)
+            return write_accrual(self.batch, self._chart, command, self._opened.calendar, accrued)
+        return write_reversal(
+            self.batch, self._chart, command, self._opened.original, self._opened.calendar
+        )
 
 
 def audit_event_of(posting: Posting, entry_id: bytes) -> AuditEvent | None:

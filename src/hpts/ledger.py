@@ -37,12 +37,14 @@ from hpts.store.tenancy import TenantUnknown
 from hpts.store.wire import ConnectFailed, ConnectionLost, StatementFailed, Wire
 from hpts.telemetry import logger
 
-TRY_AGAIN = frozenset(("23505", "40001", "40P01", "55P03"))
+PERIOD_CLOSED_MEANWHILE = "HP001"
+"""By append_block.sql: a day of the batch is closed since the batch read what is."""
+TRY_AGAIN = frozenset(("23505", "40001", "40P01", "55P03", PERIOD_CLOSED_MEANWHILE))
 """Somebody else was first (unique, serialization, deadlock, lock): what is there now decides."""
 OUT_OF_RANGE = "22003"
 LOCK_TIMEOUT = "55P03"
 STATEMENT_TIMEOUT = "57014"
-HELD_UP = frozenset((LOCK_TIMEOUT, STATEMENT_TIMEOUT))
+CONCERNS_ALL = frozenset((LOCK_TIMEOUT, STATEMENT_TIMEOUT, PERIOD_CLOSED_MEANWHILE))
 READ_ONLY = "25006"
 
 
@@ -222,8 +224,8 @@ async def _run_batch(
 
 
 def _concerns_all(error: Exception) -> bool:
-    """Whether the batch met something that holds up the database, rather than holds one posting."""
-    return isinstance(error, StatementFailed) and error.sqlstate in HELD_UP
+    """Whether the batch met something that concerns the database or the tenant, not one posting."""
+    return isinstance(error, StatementFailed) and error.sqlstate in CONCERNS_ALL
 
 
 def _tries_again(posting: Posting, error: Exception) -> bool:
@@ -271,6 +273,7 @@ async def _open_decide_write(
             has_many_loans=decided.has_many_loans,
             # What is recorded travels alone, so it is the first posting or none.
             audit_event=audit_event_of(postings[0], decided.first_entry_id),
+            moved_accrual_day=decided.moved_accrual_day,
         )
     else:
         await roll_back(wire)

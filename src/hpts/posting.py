@@ -22,13 +22,16 @@ Command = Payment | Disbursement | Accrual | Reversal
 
 
 class Receipt(NamedTuple):
-    """What a reply is rendered from. `result` is the rule's (see EntryFacts)."""
+    """What a reply is rendered from. `result` is the rule's (see EntryFacts); the two days differ
+    where the entry was moved out of a closed period."""
 
     journal_entry_id: bytes
     event_id: bytes
     posted_at: str
     result: tuple[int, ...]
     reverses_entry_id: bytes | None
+    effective_day: int = 0
+    requested_day: int = 0
 
 
 class Posted(msgspec.Struct, frozen=True):

@@ -36,6 +36,9 @@ OPERATIONS = [
     ("GET", f"/journal-entries/{MISSING_ID}", "hpts:ledger:read"),
     ("GET", "/accounts", "hpts:balances:read"),
     ("GET", "/trial-balance", "hpts:balances:read"),
+    ("POST", "/periods/close", "hpts:admin:*"),
+    ("POST", "/periods/reopen", "hpts:admin:*"),
+    ("GET", "/periods", "hpts:ledger:read"),
     ("GET", "/reconciliation/status", "hpts:reconciliation:read"),
 ]
 SCOPES = sorted({scope for _, _, scope in OPERATIONS} | {"hpts:loans:read", "hpts:admin:*"})
@@ -198,7 +201,9 @@ def test_the_scope_named_is_enough(api, issue_token, method, path, scope):
     assert response.status_code in (200, 400, 404), response.text
 
 
-@pytest.mark.parametrize(("method", "path", "scope"), OPERATIONS)
+@pytest.mark.parametrize(
+    ("method", "path", "scope"), [each for each in OPERATIONS if each[2] != "hpts:admin:*"]
+)
 def test_administration_covers_neither_postings_nor_reads(api, issue_token, method, path, scope):
     token = issue_token(api.tenant_id, "hpts:admin:*")
     refused(call(api, method, path, token), 403, "insufficient_scope")

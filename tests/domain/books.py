@@ -6,12 +6,16 @@ from hpts._posting import POSTED, Batch
 from hpts.domain.accounts import TEMPLATE, chart_of
 from hpts.domain.entries import EntryFacts
 from hpts.domain.limits import AMOUNT_MINOR_MAX, METADATA_BYTES_MAX
+from hpts.domain.periods import Calendar
 from hpts.domain.rejections import Refusal, Rejection
 from tests.kernel.entries import FACTS, borrower_id, loan_id, loan_row, new_batch, rows
 
 CHART = chart_of(TEMPLATE)
 TODAY = 9_820
 TOMORROW = TODAY + 1
+CLOSED = TODAY - 1_000
+OPEN = Calendar(TODAY, CLOSED)
+"""The days after CLOSED are open."""
 TOO_LATE = TODAY + 2
 TOO_MUCH = AMOUNT_MINOR_MAX + 1
 TOO_LARGE = METADATA_BYTES_MAX + 1

@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 from hpts.domain.accrual import Accrual, AccruedLoan, write_accrual
 from hpts.domain.entries import EntryFacts
 from hpts.domain.limits import AMOUNT_MINOR_MAX, LOANS_PER_ACCRUAL_MAX
+from hpts.domain.periods import Calendar
 from hpts.domain.rejections import Rejection
 from tests.domain.books import (
     CHART,
+    CLOSED,
+    OPEN,
     TODAY,
     TOMORROW,
     TOO_LATE,
@@ -47,12 +50,12 @@ def accrual(*interests: tuple[int, int], day: int = TODAY, principal: int = 1_00
 def refusal_of(accrual: Accrual, *accrued_already: int) -> tuple[Rejection, list[str]]:
     batch = new_batch(*LOANS)
     accrued = {loan_id(loan) for loan in accrued_already}
-    return refused(batch, write_accrual(batch, CHART, accrual, TODAY, accrued))
+    return refused(batch, write_accrual(batch, CHART, accrual, OPEN, accrued))
 
 
 def test_interest_receivable_is_debited_per_loan_and_income_credited_with_the_total() -> None:
     batch = new_batch(*LOANS)
-    lines = posted(batch, write_accrual(batch, CHART, accrual((2, 20), (1, 10)), TODAY, ()))
+    lines = posted(batch, write_accrual(batch, CHART, accrual((2, 20), (1, 10)), OPEN, ()))
     assert lines == [
         Line(1200, "DR", 20, loan_id(2)),
         Line(1200, "DR", 10, loan_id(1)),
@@ -64,7 +67,7 @@ def test_interest_receivable_is_debited_per_loan_and_income_credited_with_the_to
 
 def test_a_loan_without_interest_has_no_line_but_counts() -> None:
     batch = new_batch(*LOANS)
-    written = write_accrual(batch, CHART, accrual((1, 0), (2, 7), (3, 0)), TODAY, ())
+    written = write_accrual(batch, CHART, accrual((1, 0), (2, 7), (3, 0)), OPEN, ())
     assert written == EntryFacts(
         event_type=b"accrual",
         effective_day=TODAY,
@@ -77,13 +80,13 @@ def test_a_loan_without_interest_has_no_line_but_counts() -> None:
 
 def test_the_principal_it_was_computed_on_stands_beside_the_line() -> None:
     batch = new_batch(*LOANS)
-    posted(batch, write_accrual(batch, CHART, accrual((2, 5), principal=1_234), TODAY, ()))
+    posted(batch, write_accrual(batch, CHART, accrual((2, 5), principal=1_234), OPEN, ()))
     assert [row[-1] for row in rows(batch.take_entry_loans())] == [1_234]
 
 
 def test_an_accrued_loan_is_marked_with_its_day_and_one_without_interest_is_not() -> None:
     batch = new_batch(*LOANS)
-    posted(batch, write_accrual(batch, CHART, accrual((1, 5), (2, 0)), TODAY, ()))
+    posted(batch, write_accrual(batch, CHART, accrual((1, 5), (2, 0)), OPEN, ()))
     assert [(row[0], row[-1]) for row in rows(batch.take_loans(is_new=False))] == [
         (loan_id(1), TODAY)
     ]
@@ -92,7 +95,7 @@ def test_an_accrued_loan_is_marked_with_its_day_and_one_without_interest_is_not(
 @given(st.lists(st.integers(0, 10**15), min_size=1, max_size=60).filter(any))
 def test_debits_are_the_interests_and_the_credit_their_sum(interests: list[int]) -> None:
     batch = new_batch(*(loan_row(at) for at in range(len(interests))))
-    lines = posted(batch, write_accrual(batch, CHART, accrual(*enumerate(interests)), TODAY, ()))
+    lines = posted(batch, write_accrual(batch, CHART, accrual(*enumerate(interests)), OPEN, ()))
     assert [line.amount for line in lines[:-1]] == [amount for amount in interests if amount]
     assert lines[-1] == Line(4000, "CR", sum(interests))
 
@@ -101,7 +104,7 @@ def test_the_largest_batch_is_one_entry() -> None:
     count = LOANS_PER_ACCRUAL_MAX
     batch = new_batch(*(loan_row(at) for at in range(count)))
     lines = posted(
-        batch, write_accrual(batch, CHART, accrual(*((at, 1) for at in range(count))), TODAY, ())
+        batch, write_accrual(batch, CHART, accrual(*((at, 1) for at in range(count))), OPEN, ())
     )
     assert len(lines) == count + 1
     assert lines[-1].amount == count
@@ -145,7 +148,7 @@ def test_every_offender_is_named(
 
 def test_a_loan_without_interest_was_not_accrued_and_may_be_later() -> None:
     batch = new_batch(*LOANS)
-    written = write_accrual(batch, CHART, accrual((1, 0), (2, 3)), TODAY, {loan_id(1)})
+    written = write_accrual(batch, CHART, accrual((1, 0), (2, 3)), OPEN, {loan_id(1)})
     assert posted(batch, written)[-1] == Line(4000, "CR", 3)
 
 
@@ -155,7 +158,24 @@ def test_a_day_after_tomorrow_is_refused_and_tomorrow_is_not() -> None:
         ["accrual_date"],
     )
     batch = new_batch(*LOANS)
-    posted(batch, write_accrual(batch, CHART, accrual((1, 1), day=TOMORROW), TODAY, ()))
+    posted(batch, write_accrual(batch, CHART, accrual((1, 1), day=TOMORROW), OPEN, ()))
+
+
+def test_a_closed_day_is_refused_after_what_was_accrued() -> None:
+    late = accrual((1, 1), day=CLOSED)
+    assert refusal_of(late) == (Rejection.PERIOD_CLOSED, ["accrual_date"])
+    assert refusal_of(late, 1) == (Rejection.ALREADY_ACCRUED, ["loans[0].loan_id"])
+
+
+def test_a_moved_accrual_marks_the_loan_for_its_own_day() -> None:
+    batch = new_batch(*LOANS)
+    moving = Calendar(TODAY, CLOSED, True)
+    written = write_accrual(batch, CHART, accrual((1, 1), day=CLOSED - 3), moving, ())
+    assert isinstance(written, EntryFacts)
+    assert written.effective_day == CLOSED + 1
+    posted(batch, written)
+    *_, through = batch.take_loans(is_new=False)
+    assert [day for (day,) in rows((through,))] == [CLOSED - 3]
 
 
 WRONGS = {

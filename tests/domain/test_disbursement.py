@@ -14,6 +14,8 @@ from hpts.domain.loans import NO_LOAN
 from hpts.domain.rejections import Rejection
 from tests.domain.books import (
     CHART,
+    CLOSED,
+    OPEN,
     TODAY,
     TOMORROW,
     TOO_LARGE,
@@ -48,29 +50,27 @@ def disbursement(**changes: Any) -> Disbursement:
 @given(amount=st.integers(1, AMOUNT_MINOR_MAX))
 def test_principal_is_debited_and_clearing_credited(is_open: bool, amount: int) -> None:
     batch = new_batch(*([loan_row(1)] if is_open else []))
-    lines = posted(
-        batch, write_disbursement(batch, CHART, disbursement(amount_minor=amount), TODAY)
-    )
+    lines = posted(batch, write_disbursement(batch, CHART, disbursement(amount_minor=amount), OPEN))
     assert lines == [Line(1100, "DR", amount, LOAN), Line(2000, "CR", amount, LOAN)]
     assert batch.loan_components(batch.find_loan(LOAN)) == (amount, 0, 0)
 
 
 def test_the_first_one_fixes_borrower_and_currency() -> None:
     batch = new_batch()
-    posted(batch, write_disbursement(batch, CHART, disbursement(currency=b"JPY"), TODAY))
+    posted(batch, write_disbursement(batch, CHART, disbursement(currency=b"JPY"), OPEN))
     assert batch.loan_terms(batch.find_loan(LOAN)) == (borrower_id(1), b"JPY")
 
 
 def test_later_ones_add_principal() -> None:
     batch = new_batch(loan_row(1, principal=30, interest=5, fees=2))
-    posted(batch, write_disbursement(batch, CHART, disbursement(), TODAY))
+    posted(batch, write_disbursement(batch, CHART, disbursement(), OPEN))
     assert batch.loan_components(0) == (130, 5, 2)
 
 
 def test_the_facts_are_those_of_a_disbursement_on_its_loan() -> None:
     batch = new_batch()
     assert write_disbursement(
-        batch, CHART, disbursement(effective_day=TOMORROW), TODAY
+        batch, CHART, disbursement(effective_day=TOMORROW), OPEN
     ) == EntryFacts(
         event_type=b"disbursement",
         effective_day=TOMORROW,
@@ -86,6 +86,7 @@ IN_ORDER = [
     ({"currency": b"EUR"}, Rejection.CURRENCY_MISMATCH, "currency"),
     ({"borrower_id": borrower_id(2)}, Rejection.BORROWER_MISMATCH, "borrower_id"),
     ({"effective_day": TOO_LATE}, Rejection.EFFECTIVE_DATE_IN_FUTURE, "effective_at"),
+    ({"effective_day": CLOSED}, Rejection.PERIOD_CLOSED, "effective_at"),
     ({"metadata_bytes": TOO_LARGE}, Rejection.METADATA_TOO_LARGE, "metadata"),
 ]
 
@@ -98,7 +99,7 @@ def test_of_several_refusals_the_first_in_the_table_is_answered(first: int) -> N
     alone, rejection, field = IN_ORDER[first]
     for changes in (alone, wrong):
         batch = new_batch(loan_row(1))
-        written = write_disbursement(batch, CHART, disbursement(**changes), TODAY)
+        written = write_disbursement(batch, CHART, disbursement(**changes), OPEN)
         assert refused(batch, written) == (rejection, [field])
 
 
@@ -107,13 +108,13 @@ def test_of_several_refusals_the_first_in_the_table_is_answered(first: int) -> N
 )
 def test_a_refused_first_disbursement_opens_no_loan(changes: dict[str, Any]) -> None:
     batch = new_batch()
-    refused(batch, write_disbursement(batch, CHART, disbursement(**changes), TODAY))
+    refused(batch, write_disbursement(batch, CHART, disbursement(**changes), OPEN))
     assert batch.find_loan(LOAN) == NO_LOAN
 
 
 def test_principal_that_passes_int64_is_refused_and_changes_nothing() -> None:
     batch = new_batch(loan_row(1, principal=AMOUNT_MINOR_MAX))
-    written = write_disbursement(batch, CHART, disbursement(amount_minor=1), TODAY)
+    written = write_disbursement(batch, CHART, disbursement(amount_minor=1), OPEN)
     assert isinstance(written, EntryFacts)
     assert end(batch, written) == AMOUNT_OVERFLOW
     assert batch.loan_components(0) == (AMOUNT_MINOR_MAX, 0, 0)

@@ -11,7 +11,6 @@ from hpts.domain.entries import (
     DR,
     Direction,
     Layer,
-    check_effective,
     check_metadata,
     date_of,
     day_at,
@@ -69,18 +68,6 @@ def test_a_timestamp_is_rfc_3339_in_utc_with_six_digits(instant: datetime.dateti
 def test_a_timestamp_shows_whole_seconds_with_six_digits_too() -> None:
     assert format_timestamp(0) == "2000-01-01T00:00:00.000000Z"
     assert format_timestamp(848_491_200_000_001) == "2026-11-20T12:00:00.000001Z"
-
-
-@given(st.integers(-700_000, 2_900_000), st.integers(-2, 4))
-def test_the_effective_day_is_at_most_tomorrow(today: int, ahead: int) -> None:
-    refusal = check_effective(today + ahead, today, "accrual_date")
-    if ahead <= 1:
-        assert refusal is None
-    else:
-        assert refusal is not None
-        assert refusal.rejection is Rejection.EFFECTIVE_DATE_IN_FUTURE
-        assert refusal.errors[0].field == "accrual_date"
-        assert date_of(today + 1).isoformat() in refusal.errors[0].message
 
 
 def test_metadata_has_at_most_4096_bytes() -> None:

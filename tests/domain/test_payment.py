@@ -13,6 +13,8 @@ from hpts.domain.payment import Payment, write_payment
 from hpts.domain.rejections import Rejection
 from tests.domain.books import (
     CHART,
+    CLOSED,
+    OPEN,
     STRANGER,
     TODAY,
     TOMORROW,
@@ -47,7 +49,7 @@ def payment(**changes: Any) -> Payment:
 
 def pay(amount: int, *, principal: int = 0, interest: int = 0, fees: int = 0) -> list[Line]:
     batch = new_batch(loan_row(1, principal, interest, fees))
-    return posted(batch, write_payment(batch, CHART, payment(amount_minor=amount), TODAY))
+    return posted(batch, write_payment(batch, CHART, payment(amount_minor=amount), OPEN))
 
 
 def test_cash_is_debited_with_the_whole_amount() -> None:
@@ -87,7 +89,7 @@ def test_no_component_is_overpaid_and_nothing_is_lost(
     principal: int, interest: int, fees: int, amount: int
 ) -> None:
     batch = new_batch(loan_row(1, principal, interest, fees))
-    written = write_payment(batch, CHART, payment(amount_minor=amount), TODAY)
+    written = write_payment(batch, CHART, payment(amount_minor=amount), OPEN)
     assert isinstance(written, EntryFacts)
     lines = posted(batch, written)
     paid = {line.account: line.amount for line in lines[1:]}
@@ -109,7 +111,7 @@ def test_what_is_owed_is_looked_at_in_posting_order_whatever_the_effective_day()
     batch = new_batch(loan_row(1, principal=150))
     results = []
     for day in (TODAY, TODAY - 400):
-        written = write_payment(batch, CHART, payment(effective_day=day), TODAY)
+        written = write_payment(batch, CHART, payment(effective_day=day), OPEN)
         assert isinstance(written, EntryFacts)
         results.append(written.result)
         end(batch, written)
@@ -118,7 +120,7 @@ def test_what_is_owed_is_looked_at_in_posting_order_whatever_the_effective_day()
 
 def test_the_facts_are_those_of_a_payment_on_its_loan() -> None:
     batch = new_batch(loan_row(1))
-    written = write_payment(batch, CHART, payment(effective_day=TOMORROW), TODAY)
+    written = write_payment(batch, CHART, payment(effective_day=TOMORROW), OPEN)
     assert written == EntryFacts(
         event_type=b"payment_received",
         effective_day=TOMORROW,
@@ -136,6 +138,7 @@ IN_ORDER = [
     ({"currency": b"EUR"}, Rejection.CURRENCY_MISMATCH, "currency"),
     ({"borrower_id": borrower_id(2)}, Rejection.BORROWER_MISMATCH, "borrower_id"),
     ({"effective_day": TOO_LATE}, Rejection.EFFECTIVE_DATE_IN_FUTURE, "effective_at"),
+    ({"effective_day": CLOSED}, Rejection.PERIOD_CLOSED, "effective_at"),
     ({"metadata_bytes": TOO_LARGE}, Rejection.METADATA_TOO_LARGE, "metadata"),
 ]
 
@@ -148,7 +151,7 @@ def test_of_several_refusals_the_first_in_the_table_is_answered(first: int) -> N
     alone, rejection, field = IN_ORDER[first]
     for changes in (alone, wrong):
         batch = new_batch(loan_row(1, principal=50))
-        written = write_payment(batch, CHART, payment(**changes), TODAY)
+        written = write_payment(batch, CHART, payment(**changes), OPEN)
         assert refused(batch, written) == (rejection, [field])
         assert batch.loan_components(0) == (50, 0, 0)
 
@@ -158,7 +161,7 @@ def test_the_bounds_themselves_are_allowed() -> None:
     largest = payment(
         amount_minor=AMOUNT_MINOR_MAX, effective_day=TOMORROW, metadata_bytes=METADATA_BYTES_MAX
     )
-    assert posted(batch, write_payment(batch, CHART, largest, TODAY)) == [
+    assert posted(batch, write_payment(batch, CHART, largest, OPEN)) == [
         Line(1000, "DR", AMOUNT_MINOR_MAX, LOAN),
         Line(2100, "CR", AMOUNT_MINOR_MAX, LOAN),
     ]
@@ -166,7 +169,7 @@ def test_the_bounds_themselves_are_allowed() -> None:
 
 def test_a_total_that_passes_int64_is_refused_by_the_kernel() -> None:
     batch = new_batch(loan_row(1))
-    posted(batch, write_payment(batch, CHART, payment(amount_minor=AMOUNT_MINOR_MAX), TODAY))
-    written = write_payment(batch, CHART, payment(amount_minor=1), TODAY)
+    posted(batch, write_payment(batch, CHART, payment(amount_minor=AMOUNT_MINOR_MAX), OPEN))
+    written = write_payment(batch, CHART, payment(amount_minor=1), OPEN)
     assert isinstance(written, EntryFacts)
     assert end(batch, written) == AMOUNT_OVERFLOW

@@ -12,6 +12,8 @@ from hpts.domain.rejections import Refusal, Rejection
 from hpts.domain.reversal import OriginalEntry, OriginalLine, Reversal, write_reversal
 from tests.domain.books import (
     CHART,
+    CLOSED,
+    OPEN,
     TODAY,
     TOMORROW,
     TOO_LARGE,
@@ -52,7 +54,7 @@ def line(
 
 
 def reverse(batch: Batch, entry: OriginalEntry | None, **changes: Any) -> EntryFacts | Refusal:
-    return write_reversal(batch, CHART, reversal(**changes), entry, TODAY)
+    return write_reversal(batch, CHART, reversal(**changes), entry, OPEN)
 
 
 def test_debits_become_credits_on_the_same_accounts_loans_and_layers() -> None:
@@ -137,6 +139,7 @@ def test_a_component_that_would_fall_below_zero_is_refused_by_the_kernel() -> No
 
 IN_ORDER = [
     ({}, {"effective_day": TOO_LATE}, Rejection.EFFECTIVE_DATE_IN_FUTURE, "effective_at"),
+    ({}, {"effective_day": CLOSED}, Rejection.PERIOD_CLOSED, "effective_at"),
     (None, {}, Rejection.ENTRY_NOT_FOUND, "reverses_entry_id"),
     ({"is_reversed": True}, {}, Rejection.ALREADY_REVERSED, "reverses_entry_id"),
     ({"event_type": b"reversal"}, {}, Rejection.NOT_REVERSIBLE, "reverses_entry_id"),

@@ -80,7 +80,7 @@ def refused(*headers: tuple[bytes, bytes], **how: Any) -> ProblemRaised:
 def test_a_reply_fits_the_document(
     operation: Operation, schema_name: str, result: tuple[int, ...]
 ) -> None:
-    receipt = Receipt(ENTRY, EVENT, POSTED_AT, result, REVERSED)
+    receipt = Receipt(ENTRY, EVENT, POSTED_AT, result, REVERSED, 9_801, 9_800)
     reply = json.loads(operation.render(receipt))
     components = load_document()["components"]
     schema = {"$ref": f"#/components/schemas/{schema_name}", "components": components}
@@ -88,6 +88,9 @@ def test_a_reply_fits_the_document(
     assert set(reply) == set(components["schemas"][schema_name]["properties"])
     assert reply["journal_entry_id"] == "01010101-0101-0101-0101-010101010101"
     assert reply["posted_at"] == POSTED_AT
+    assert reply["effective_at"] == "2026-11-01"
+    assert reply["requested_effective_at"] == "2026-10-31"
+    assert "effective_at" not in json.loads(operation.render(receipt._replace(effective_day=9_800)))
     if operation is POST_PAYMENT:
         assert list(reply["allocation"].values()) == [str(part) for part in result]
     if operation is POST_REVERSAL:

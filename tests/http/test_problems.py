@@ -1,6 +1,7 @@
 """Problems: each code with its status, one title, advice, and nothing that a client must not see.
 
-The table is the ledger rules', section 6.
+The table is the ledger rules', section 6; those of closed periods follow the one of a day in the
+future.
 """
 
 import ast
@@ -26,7 +27,8 @@ TABLE = {
     415: "unsupported_media_type",
     422: "idempotency_mismatch amount_not_positive amount_overflow unknown_currency loan_not_found "
     "currency_mismatch borrower_mismatch mixed_currencies duplicate_loan already_accrued "
-    "effective_date_in_future entry_not_found already_reversed not_reversible negative_balance "
+    "effective_date_in_future period_closed period_not_over period_not_closed entry_not_found "
+    "already_reversed not_reversible negative_balance "
     "metadata_too_large",
     429: "rate_limited",
     503: "overloaded database_unavailable shutting_down",

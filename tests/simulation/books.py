@@ -40,6 +40,8 @@ class Books:
 
     def __init__(self) -> None:
         self.is_active = True
+        self.closed_through = -1
+        self.moves_late = False
         self.loans: dict[bytes, ModelLoan] = {}
         self.entries: dict[bytes, ModelEntry] = {}
         self.by_key: dict[bytes, ModelEntry] = {}
@@ -83,8 +85,11 @@ class Books:
                 f"{row.journal_entry_id.hex()} {correlation.hex()} {reverses.hex()} {posted_at}"
                 f" {result!r}"
             ).encode()
-            facts = (EVENT_TYPES[request.kind], request.day, b"%d" % attempt.number, request.key)
+            day = request.day if request.day > self.closed_through else self.closed_through + 1
+            facts = (EVENT_TYPES[request.kind], day, b"%d" % attempt.number, request.key)
             kept = (row.event_type, row.effective_day, row.actor, row.idempotency_key)
+            if row.own_day != request.day:
+                return f"{attempt.name} says that it was asked for as of {row.own_day}"
             if kept != facts or row.request_digest != attempt.digest or row.reply != reply:
                 return (
                     f"{attempt.name} is kept as {kept}, {row.reply!r}, expected {facts}, {reply!r}"

@@ -61,6 +61,13 @@ def _check_blocks(tenant: Tenant) -> str | None:
         named += [(first + at).to_bytes(16, "big") for at in range(block.entry_count)]
     if named != list(tenant.entries):
         return "the blocks do not hold the entries in the order in which they became durable"
+    moved = {
+        (entry.journal_entry_id, entry.own_day)
+        for entry in tenant.entries.values()
+        if entry.event_type == b"accrual" and entry.own_day != entry.effective_day
+    }
+    if moved != tenant.moved_accruals:
+        return "the accruals that were moved are not those that are kept as such"
     if len(tenant.by_key) != len(tenant.entries):
         return "a key was used twice"
     return None

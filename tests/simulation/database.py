@@ -67,6 +67,8 @@ class EntryRow(NamedTuple):
     posted_at: int
     lines: list[Line]
     of_loans: list[tuple[bytes, int, int | None]]
+    own_day: int
+    """Which was asked for: another one than effective_day if that was in a closed period."""
 
 
 class Block(NamedTuple):
@@ -87,6 +89,9 @@ class Tenant:
         self.tenant_id = tenant_id
         self.codes = codes
         self.is_active = True
+        self.closed_through = -1
+        self.moves_late = False
+        self.moved_accruals: set[tuple[bytes, int]] = set()
         self.loans: dict[bytes, LoanRow] = {}
         self.opening: dict[bytes, LoanRow] = {}
         self.entries: dict[bytes, EntryRow] = {}
@@ -106,7 +111,7 @@ class Tenant:
         """Whether the loan has an unreversed accrual for the day."""
         return any(
             entry.event_type == b"accrual"
-            and entry.effective_day == day
+            and entry.own_day == day
             and entry.journal_entry_id not in self.reversed
             and any(of_loan == loan_id for of_loan, _, _ in entry.of_loans)
             for entry in self.entries.values()
@@ -122,6 +127,7 @@ class Writes:
         self.totals: dict[tuple[int, int, bytes, bytes], list[int]] = {}
         self.block: Block | None = None
         self.audit_events: list[tuple[bytes | None, ...]] = []
+        self.moved_accrual: tuple[bytes, int] | None = None
 
 
 class Holder(Protocol):
@@ -213,6 +219,8 @@ class Database:
             total = tenant.totals.setdefault(place, [0, 0])
             total[0] += debit
             total[1] += credit
+        if writes.moved_accrual is not None:
+            tenant.moved_accruals.add(writes.moved_accrual)
         if writes.block is not None:
             tenant.blocks.append(writes.block)
             tenant.head = writes.block.block_hash

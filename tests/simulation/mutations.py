@@ -9,8 +9,10 @@ import hpts.decisions
 import hpts.domain.payment
 import hpts.ledger
 import hpts.store.append
+from hpts._posting import array_of
 from hpts.decisions import Decisions
 from hpts.domain.accounts import Chart
+from hpts.domain.periods import Calendar
 from hpts.domain.rejections import Refusal, Rejection
 from hpts.ledger import (
     READ_ONLY,
@@ -24,6 +26,9 @@ from hpts.store.append import Opened
 from hpts.store.lanes import Lanes
 from hpts.store.wire import ConnectFailed, StatementFailed, Step, Wire
 
+from .database import FIRST_DAY
+
+OID_DATE = 1082
 Mutation = Callable[[], AbstractContextManager[Any]]
 DECIDE, NOTE = Decisions.decide, Decisions._note
 SUBMIT = Lanes.submit
@@ -178,6 +183,20 @@ def _commit_first() -> Mutation:
     return lambda: mock.patch.object(hpts.store.append, "write_steps", broken)
 
 
+def _slip_into_closed_periods() -> AbstractContextManager[Any]:
+    original = hpts.store.append.write_steps
+
+    def broken(*arguments: Any, **options: Any) -> list[Step]:
+        return [
+            Step(step.statement, (*step.parameters[:4], array_of(OID_DATE, [])))
+            if step.statement == "append_block"
+            else step
+            for step in original(*arguments, **options)
+        ]
+
+    return mock.patch.object(hpts.store.append, "write_steps", broken)
+
+
 def _with_opened(**changes: Any) -> Mutation:
     original = hpts.store.append.open_batch
 
@@ -285,6 +304,9 @@ MUTATIONS: dict[str, Mutation] = {
     "has no keys in flight": _with_in_flight(_HasNothing),
     "does not commit": _without_step("commit"),
     "appends no block": _without_step("append_block"),
+    "posts into a period that was closed meanwhile": _slip_into_closed_periods,
+    "takes every day for open": _with_opened(calendar=Calendar(FIRST_DAY)),
+    "forgets whose day a moved accrual is": _without_step("insert_moved_accrual"),
     "does not check totals": _without_step("check_account_totals"),
     "records no reversal": _without_step("record_audit_event"),
     "records a reversal after its COMMIT": _commit_first(),

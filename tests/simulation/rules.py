@@ -24,6 +24,7 @@ ORDER = (
     "duplicate_loan",
     "already_accrued",
     "effective_date_in_future",
+    "period_closed",
     "entry_not_found",
     "already_reversed",
     "not_reversible",
@@ -66,6 +67,8 @@ class View:
 
     loans: dict[bytes, ModelLoan]
     today: int
+    closed_through: int = -1
+    moves_late: bool = False
     accrued: set[bytes] = field(default_factory=set)
     original: ModelEntry | None = None
     totals: dict[tuple[str, str, bytes], int] = field(default_factory=dict)
@@ -150,6 +153,8 @@ def _late(request: Request, view: View) -> set[str]:
     reasons = set()
     if request.day > view.today + 1:
         reasons.add("effective_date_in_future")
+    elif request.day <= view.closed_through and not view.moves_late:
+        reasons.add("period_closed")
     if request.metadata_bytes > METADATA_MAX:
         reasons.add("metadata_too_large")
     return reasons

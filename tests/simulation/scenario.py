@@ -13,7 +13,7 @@ from hpts.store.wire import StatementFailed
 
 from .books import Books
 from .checks import check_closed, check_database
-from .database import DAY_MICROSECONDS, TABLE, Database, Intruder, Tenant
+from .database import DAY_MICROSECONDS, FIRST_DAY, TABLE, Database, Intruder, Tenant
 from .drawing import Errand, Portfolio, draw_errands, draw_portfolio
 from .faults import Faults
 from .loop import SimulatedLoop, Stuck
@@ -166,6 +166,8 @@ class Scenario:
             yield self._suspend()
         if draw.random() < 0.2:
             yield self._restart(draw.randrange(self.ledger_count))
+        if draw.random() < 0.25:
+            yield self._close_periods()
         if self.faults.rate == 0.0:
             return
         if draw.random() < 0.15:
@@ -191,6 +193,24 @@ class Scenario:
         self.database.tenants[tenant_id].is_active = is_active
         self.witness.books[tenant_id].is_active = is_active
         self.loop.note("tenant resumed" if is_active else "tenant suspended")
+
+    async def _close_periods(self) -> None:
+        """The books are closed and reopened, as it happens right between two statements of a batch;
+        a tenant wants late postings refused or moved."""
+        tenant_id = self.draw.choice(self.portfolios).tenant_id
+        tenant, books = self.database.tenants[tenant_id], self.witness.books[tenant_id]
+        tenant.moves_late = books.moves_late = self.draw.random() < 0.5
+        for _ in range(self.draw.choice((1, 1, 2, 4))):
+            await self._some_time()
+            controller = Intruder()
+            for _ in range(1_000_000):  # it waits for whoever commits
+                if self.database.take(controller, ("head", tenant_id)):
+                    break
+                await asyncio.sleep(0.0003)
+            through = FIRST_DAY - self.draw.choice((0, 1, 1, 2, FIRST_DAY + 1))
+            tenant.closed_through = books.closed_through = through
+            self.database.release(controller)
+            self.loop.note("period closed" if through >= 0 else "period reopened")
 
     async def _restart(self, place: int) -> None:
         """A worker stops in the middle; clients go to it until another has taken its place."""

@@ -1,5 +1,7 @@
 """What each statement of the pipelines means to the simulated database (see store/sql)."""
 
+import datetime
+import json
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 Parameters = Sequence[bytes | None]
 UNIQUE_VIOLATION, CHECK_VIOLATION, OUT_OF_RANGE, READ_ONLY = "23505", "23514", "22003", "25006"
+PERIOD_CLOSED_MEANWHILE = "HP001"
 NO, YES = b"\0", b"\1"
 
 
@@ -143,10 +146,13 @@ def read_tenant(session: "Session", parameters: Parameters) -> Rows:
     if session.in_transaction:
         tenant, clock = _tenant(session, parameters), session.database.clock()
         session.database.witness.told(session, clock)
-        return [(_status(tenant), int8(clock))]
+        through = int4(tenant.closed_through) if tenant.closed_through >= 0 else None
+        return [
+            (_status(tenant), int8(clock), through, b"move" if tenant.moves_late else b"refuse")
+        ]
     tenant = _entered(session)
     session.found_suspended = None if tenant.is_active else tenant.tenant_id
-    return [(_status(tenant), b"%d" % session.database.clock())]
+    return [(_status(tenant), b"%d" % session.database.clock(), None, b"refuse")]
 
 
 def insert_entries(session: "Session", parameters: Parameters) -> Rows:
@@ -155,13 +161,20 @@ def insert_entries(session: "Session", parameters: Parameters) -> Rows:
     posted_at = int.from_bytes(_bytes(parameters[1]), "big", signed=True)
     columns = [decode(_bytes(column)) for column in parameters[2:12]]
     replies = decode(_bytes(parameters[12]))
-    for cells in zip(*columns[:9], replies, strict=True):
-        entry = EntryRow(*cast(Any, (*cells, posted_at, [], [])))
+    for *cells, details, reply in cast(Any, zip(*columns, replies, strict=True)):
+        entry = EntryRow(*cells, reply, posted_at, [], [], _own_day(details, cells[2]))
         _insert_once(session, "key of entry", entry.idempotency_key, tenant.by_key)
         if entry.reverses_entry_id is not None:
             _insert_once(session, "reversal", entry.reverses_entry_id, tenant.reversed)
         session.writes.entries.append(entry)
     return []
+
+
+def _own_day(details: bytes, effective_day: int) -> int:
+    requested = json.loads(details).get("requested_effective_at")
+    if requested is None:
+        return effective_day
+    return (datetime.date.fromisoformat(requested) - datetime.date(2000, 1, 1)).days
 
 
 def _insert_once(session: "Session", kind: str, value: bytes, taken: Container[bytes]) -> None:
@@ -202,6 +215,13 @@ def insert_entry_loans(session: "Session", parameters: Parameters) -> Rows:
     columns = [decode(_bytes(column)) for column in parameters[1:5]]
     for loan_id, entry_id, sequence, outstanding in zip(*columns, strict=True):
         by_id[cast(bytes, entry_id)].of_loans.append(cast(Any, (loan_id, sequence, outstanding)))
+    return []
+
+
+def insert_moved_accrual(session: "Session", parameters: Parameters) -> Rows:
+    _tenant(session, parameters)
+    day = int.from_bytes(_bytes(parameters[2]), "big", signed=True)
+    session.writes.moved_accrual = (_bytes(parameters[1]), day)
     return []
 
 
@@ -253,7 +273,10 @@ def append_block(session: "Session", parameters: Parameters) -> Rows:
     lock = ("head", tenant.tenant_id)
     if not session.database.take(session, lock):
         raise Blocked(lock)
-    first_entry_id, count, root = (_bytes(cell) for cell in parameters[1:4])
+    first_entry_id, count, root, days = (_bytes(cell) for cell in parameters[1:5])
+    if any(cast(int, day) <= tenant.closed_through for day in decode(days)):
+        session.database.loop.note("a period was closed meanwhile")
+        raise Refused(PERIOD_CLOSED_MEANWHILE)
     session.writes.block = next_block(tenant, first_entry_id, int.from_bytes(count, "big"), root)
     return []
 
@@ -386,6 +409,7 @@ STATEMENTS: dict[str, Callable[["Session", Parameters], Rows]] = {
         insert_entries,
         insert_lines,
         insert_entry_loans,
+        insert_moved_accrual,
         insert_loans,
         update_loans,
         add_account_totals,

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from .session import Session
     from .wire import SimulatedWire
 
-TRY_AGAIN = ("23505", "40001", "40P01", "55P03")
-HOLDS_UP_ALL = ("55P03", "57014")
+PERIOD_CLOSED_MEANWHILE = "HP001"
+TRY_AGAIN = ("23505", "40001", "40P01", "55P03", PERIOD_CLOSED_MEANWHILE)
+CONCERNS_ALL = ("55P03", "57014", PERIOD_CLOSED_MEANWHILE)
 READ_ONLY, OUT_OF_RANGE = "25006", "22003"
 BULK_BATCHES_MAX = 2
 """Accruals and reversals of one tenant that a ledger has in the database."""
@@ -219,7 +220,7 @@ class Witness:
 
     def _settle_failure(self, wire: "SimulatedWire", note: BatchNote, sqlstate: str) -> None:
         """The failed batch is rolled back: one posting is told, several are posted one by one."""
-        if len(note.attempts) > 1 and sqlstate not in HOLDS_UP_ALL:
+        if len(note.attempts) > 1 and sqlstate not in CONCERNS_ALL:
             self.loop.counts["batch posted one by one"] += 1
             wire.session.group = note.attempts
             return
@@ -308,6 +309,8 @@ class Witness:
         note.is_active = self._books_of(session).is_active
         note.posted_at = posted_at
         note.view.today = posted_at // 86_400_000_000
+        note.view.closed_through = self._books_of(session).closed_through
+        note.view.moves_late = self._books_of(session).moves_late
 
     def durable(self, session: "Session") -> None:
         """A transaction has become durable: it must hold what was planned and nothing else."""

@@ -28,6 +28,8 @@ APPEND_ONLY = (
     "block_tiles",
     "audit_events",
     "admin_requests",
+    "period_records",
+    "moved_accruals",
 )
 
 

@@ -153,6 +153,8 @@ def test_the_application_role_has_the_privileges_it_needs_and_no_other(
         "reconciliation_sums": f"DELETE {change}",
         "reconciliation_loans": f"DELETE {change}",
         "reconciliation_progress": change,
+        "period_records": append,
+        "moved_accruals": append,
     }
 
 

@@ -44,6 +44,14 @@ def two(own_database_url: str) -> Two:
                 "INSERT INTO admin_requests VALUES (%s, 'key', sha256(''), now(), 201, '', '')",
                 (books.tenant_id,),
             )
+            connection.execute(
+                "INSERT INTO period_records VALUES (%s, 1, 'reopen', NULL, 'r', 'a', now(), 0)",
+                (books.tenant_id,),
+            )
+            connection.execute(
+                "INSERT INTO moved_accruals VALUES (%s, now(), gen_random_uuid())",
+                (books.tenant_id,),
+            )
         found.append(books)
     with psycopg.connect(own_database_url) as connection:
         tables = [name for (name,) in connection.execute(TENANT_TABLES.encode()).fetchall()]

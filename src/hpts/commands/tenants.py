@@ -34,6 +34,15 @@ def add_tenant_commands(commands: Commands) -> None:
         marked = actions.add_parser(action, help=summary)
         add_tenant_argument(marked)
         marked.set_defaults(run=_tenant_mtls, is_required=is_required)
+    policy = actions.add_parser(
+        "period-policy",
+        help="Say what becomes of a posting that is effective in a closed period.",
+        description="refuse: the posting is refused (period_closed), as it is from the start. "
+        "move: its entry stands on the first open day and says which day was asked for.",
+    )
+    add_tenant_argument(policy)
+    policy.add_argument("policy", choices=("refuse", "move"))
+    policy.set_defaults(run=_tenant_period_policy)
 
 
 def _tenant_add(chosen: argparse.Namespace, settings: Settings) -> int:
@@ -69,5 +78,13 @@ def _tenant_mtls(chosen: argparse.Namespace, settings: Settings) -> int:
 
     is_required: bool = chosen.is_required
     if not set_tenant_mtls(database_of(settings), chosen.tenant, requires_mtls=is_required):
+        raise no_tenant(chosen.tenant)
+    return 0
+
+
+def _tenant_period_policy(chosen: argparse.Namespace, settings: Settings) -> int:
+    from hpts.store.tenants import set_late_postings  # noqa: PLC0415
+
+    if not set_late_postings(database_of(settings), chosen.tenant, chosen.policy):
         raise no_tenant(chosen.tenant)
     return 0

@@ -9,9 +9,10 @@ import msgspec
 
 from hpts._posting import Batch
 from hpts.domain.accounts import Chart
-from hpts.domain.entries import CR, DR, EntryFacts, check_effective
+from hpts.domain.entries import CR, DR, EntryFacts
 from hpts.domain.limits import AMOUNT_MINOR_MAX
 from hpts.domain.loans import NO_LOAN
+from hpts.domain.periods import Calendar
 from hpts.domain.rejections import FieldError, Refusal, Rejection, refuse
 
 
@@ -32,19 +33,25 @@ class Accrual(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_accrual(
-    batch: Batch, chart: Chart, accrual: Accrual, today: int, accrued_already: Container[bytes]
+    batch: Batch,
+    chart: Chart,
+    accrual: Accrual,
+    calendar: Calendar,
+    accrued_already: Container[bytes],
 ) -> EntryFacts | Refusal:
     """The lines of an accrual batch, in an entry left open; or a refusal and no entry.
 
-    `accrued_already` holds the loans with an unreversed accrual for the day. The facts' result is
+    `accrued_already` holds the loans with an unreversed accrual for the day asked for, which stays
+    the accrual's day also where the entry is moved out of a closed period. The facts' result is
     the number of loans in the batch and the total in minor units.
     """
     total = sum(loan.interest_minor for loan in accrual.loans)
-    if refusal := _check(batch, accrual, total, today, accrued_already):
+    if refusal := _check(batch, accrual, total, calendar, accrued_already):
         return refusal
     indexes = [batch.find_loan(loan.loan_id) for loan in accrual.loans]
     _, currency = batch.loan_terms(indexes[0])
-    batch.begin_entry(accrual.effective_day)
+    day = calendar.entry_day(accrual.effective_day)
+    batch.begin_entry(day)
     for index, loan in zip(indexes, accrual.loans, strict=True):
         if loan.interest_minor:
             batch.line(
@@ -59,7 +66,7 @@ def write_accrual(
     batch.line(chart.interest_income, CR, total, currency)
     return EntryFacts(
         event_type=b"accrual",
-        effective_day=accrual.effective_day,
+        effective_day=day,
         details=accrual.details,
         has_many_loans=True,
         result=(len(accrual.loans), total),
@@ -67,7 +74,11 @@ def write_accrual(
 
 
 def _check(
-    batch: Batch, accrual: Accrual, total: int, today: int, accrued_already: Container[bytes]
+    batch: Batch,
+    accrual: Accrual,
+    total: int,
+    calendar: Calendar,
+    accrued_already: Container[bytes],
 ) -> Refusal | None:
     return (
         _check_amounts(accrual, total)
@@ -75,7 +86,7 @@ def _check(
         or _check_one_currency(batch, accrual)
         or _check_each_once(accrual)
         or _check_not_accrued(accrual, accrued_already)
-        or check_effective(accrual.effective_day, today, "accrual_date")
+        or calendar.check(accrual.effective_day, "accrual_date")
     )
 
 

@@ -71,14 +71,6 @@ def format_timestamp(microseconds: int) -> str:
     return instant.isoformat("T", "microseconds") + "Z"
 
 
-def check_effective(effective_day: int, today: int, field: str = "effective_at") -> Refusal | None:
-    """At most tomorrow: a business day may begin east of Greenwich before it does there."""
-    if effective_day <= today + 1:
-        return None
-    latest = date_of(today + 1).isoformat()
-    return refuse(Rejection.EFFECTIVE_DATE_IN_FUTURE, field, f"must be {latest} or earlier")
-
-
 def check_metadata(metadata_bytes: int) -> Refusal | None:
     """At most 4,096 bytes as compact JSON."""
     if metadata_bytes <= METADATA_BYTES_MAX:

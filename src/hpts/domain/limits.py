@@ -53,6 +53,7 @@ RECONCILED_ENTRIES_MAX = 500_000
 """New entries that a reconciliation reads block by block; with more it reads everything at once."""
 
 PARAMETER_ERRORS_MAX = 100
+PERIOD_REASON_LENGTH_MAX = 500
 PAGE_SIZE_MAX = 200
 PAGE_SIZE_DEFAULT = 50
 PAGE_LINES_MAX = 20_000

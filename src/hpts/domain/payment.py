@@ -6,9 +6,10 @@ import msgspec
 
 from hpts._posting import Batch
 from hpts.domain.accounts import Chart
-from hpts.domain.entries import CR, DR, EntryFacts, check_effective, check_metadata
+from hpts.domain.entries import CR, DR, EntryFacts, check_metadata
 from hpts.domain.loans import NO_LOAN, check_terms
 from hpts.domain.money import check_amount, check_currency
+from hpts.domain.periods import Calendar
 from hpts.domain.rejections import Refusal, Rejection, refuse
 
 
@@ -24,19 +25,22 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     metadata_bytes: int = 0
 
 
-def write_payment(batch: Batch, chart: Chart, payment: Payment, today: int) -> EntryFacts | Refusal:
+def write_payment(
+    batch: Batch, chart: Chart, payment: Payment, calendar: Calendar
+) -> EntryFacts | Refusal:
     """The lines of a payment, in an entry left open; or a refusal and no entry.
 
     Allocates over what the loan owes at this point of the batch. The facts' result is the
     allocation: fees, interest, principal, suspense in minor units.
     """
     loan = batch.find_loan(payment.loan_id)
-    if refusal := _check(batch, loan, payment, today):
+    if refusal := _check(batch, loan, payment, calendar):
         return refusal
     currency = payment.currency
     allocation = batch.allocate(loan, payment.amount_minor)
     fees, interest, principal, suspense = allocation
-    batch.begin_entry(payment.effective_day)
+    day = calendar.entry_day(payment.effective_day)
+    batch.begin_entry(day)
     batch.line(chart.cash, DR, payment.amount_minor, currency, loan)
     if fees:
         batch.line(chart.fees_receivable, CR, fees, currency, loan)
@@ -48,20 +52,20 @@ def write_payment(batch: Batch, chart: Chart, payment: Payment, today: int) -> E
         batch.line(chart.suspense, CR, suspense, currency, loan)
     return EntryFacts(
         event_type=b"payment_received",
-        effective_day=payment.effective_day,
+        effective_day=day,
         details=payment.details,
         loan_id=payment.loan_id,
         result=allocation,
     )
 
 
-def _check(batch: Batch, loan: int, payment: Payment, today: int) -> Refusal | None:
+def _check(batch: Batch, loan: int, payment: Payment, calendar: Calendar) -> Refusal | None:
     if refusal := check_amount(payment.amount_minor) or check_currency(payment.currency):
         return refusal
     if loan == NO_LOAN:
         return refuse(Rejection.LOAN_NOT_FOUND, "loan_id", "is not a loan of this ledger")
     return (
         check_terms(batch, loan, payment.borrower_id, payment.currency)
-        or check_effective(payment.effective_day, today)
+        or calendar.check(payment.effective_day)
         or check_metadata(payment.metadata_bytes)
     )

@@ -6,8 +6,9 @@ import msgspec
 
 from hpts._posting import Batch, PostingError
 from hpts.domain.accounts import Chart
-from hpts.domain.entries import CR, DR, EntryFacts, Layer, check_effective, check_metadata
+from hpts.domain.entries import CR, DR, EntryFacts, Layer, check_metadata
 from hpts.domain.loans import NO_LOAN
+from hpts.domain.periods import Calendar
 from hpts.domain.rejections import Refusal, Rejection, refuse
 
 
@@ -42,13 +43,17 @@ class OriginalEntry(msgspec.Struct, frozen=True):
 
 
 def write_reversal(
-    batch: Batch, chart: Chart, reversal: Reversal, original: OriginalEntry | None, today: int
+    batch: Batch,
+    chart: Chart,
+    reversal: Reversal,
+    original: OriginalEntry | None,
+    calendar: Calendar,
 ) -> EntryFacts | Refusal:
     """The mirrored lines, in an entry left open; or a refusal and no entry.
 
     Whether a component would fall below zero, the kernel says when the entry ends.
     """
-    if refusal := check_effective(reversal.effective_day, today):
+    if refusal := calendar.check(reversal.effective_day):
         return refusal
     if original is None:
         return refuse(
@@ -59,7 +64,8 @@ def write_reversal(
     if refusal := check_metadata(reversal.metadata_bytes):
         # The kernel will not see this entry, and its refusal would come before this one.
         return _check_components(batch, chart, original) or refusal
-    batch.begin_entry(reversal.effective_day)
+    day = calendar.entry_day(reversal.effective_day)
+    batch.begin_entry(day)
     for line in original.lines:
         batch.line(
             line.account_code,
@@ -71,7 +77,7 @@ def write_reversal(
         )
     return EntryFacts(
         event_type=b"reversal",
-        effective_day=reversal.effective_day,
+        effective_day=day,
         details=reversal.details,
         correlation_id=original.correlation_id,
         reverses_entry_id=reversal.reverses_entry_id,

@@ -53,6 +53,7 @@ class JournalEntry(msgspec.Struct, frozen=True):
     reverses_entry_id: str | UnsetType
     description: str | UnsetType
     actor: str
+    requested_effective_at: str | UnsetType
 
 
 class JournalEntryPage(msgspec.Struct, frozen=True):
@@ -65,6 +66,7 @@ class ShownDetails(msgspec.Struct, frozen=True):
 
     external_ref: str | UnsetType = UNSET
     description: str | UnsetType = UNSET
+    requested_effective_at: str | UnsetType = UNSET
 
 
 class PageQuery(NamedTuple):
@@ -163,6 +165,7 @@ def _entry(entry: EntryRow, lines: Iterable[LineRow]) -> JournalEntry:
         entry.reverses_entry_id or UNSET,
         details.description,
         entry.actor,
+        details.requested_effective_at,
     )
 
 

@@ -43,11 +43,11 @@ class Misfit(ValueError):
     """A string that does not have the form its field needs."""
 
 
-class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
-class PaymentRequest(_Body, frozen=True):
+class PaymentRequest(Body, frozen=True):
     loan_id: str
     borrower_id: str
     amount_minor: str
@@ -58,7 +58,7 @@ class PaymentRequest(_Body, frozen=True):
     metadata: Metadata = UNSET
 
 
-class DisbursementRequest(_Body, frozen=True):
+class DisbursementRequest(Body, frozen=True):
     loan_id: str
     borrower_id: str
     amount_minor: str
@@ -69,13 +69,13 @@ class DisbursementRequest(_Body, frozen=True):
     metadata: Metadata = UNSET
 
 
-class AccrualLoan(_Body, frozen=True):
+class AccrualLoan(Body, frozen=True):
     loan_id: str
     outstanding_principal_minor: str
     interest_minor: str
 
 
-class AccrualBatchRequest(_Body, frozen=True):
+class AccrualBatchRequest(Body, frozen=True):
     program_id: str
     accrual_date: str
     day_count_convention: Literal["ACT_365", "ACT_360", "ACT_ACT", "THIRTY_360"]
@@ -84,7 +84,7 @@ class AccrualBatchRequest(_Body, frozen=True):
     ]
 
 
-class ReversalRequest(_Body, frozen=True):
+class ReversalRequest(Body, frozen=True):
     reverses_entry_id: str
     reason_code: Literal[
         "error_correction",

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from hpts.domain.entries import date_of
 from hpts.domain.identifiers import format_identifier
 from hpts.domain.limits import LARGE_BODY_BYTES
 from hpts.domain.rejections import FieldError, Refusal
@@ -90,37 +91,46 @@ def _response(outcome: Outcome) -> Response:
 def _render_payment(receipt: Receipt) -> bytes:
     return (
         '{"payment_event_id":"%s","journal_entry_id":"%s","allocation":{"fees_minor":"%s",'
-        '"interest_minor":"%s","principal_minor":"%s","suspense_minor":"%s"},"posted_at":"%s"}'
-        % (*_identifiers(receipt), *receipt.result, receipt.posted_at)
+        '"interest_minor":"%s","principal_minor":"%s","suspense_minor":"%s"},"posted_at":"%s"%s}'
+        % (*_identifiers(receipt), *receipt.result, receipt.posted_at, _days_if_moved(receipt))
     ).encode()
 
 
 def _render_disbursement(receipt: Receipt) -> bytes:
     return (
-        '{"disbursement_event_id":"%s","journal_entry_id":"%s","posted_at":"%s"}'
-        % (*_identifiers(receipt), receipt.posted_at)
+        '{"disbursement_event_id":"%s","journal_entry_id":"%s","posted_at":"%s"%s}'
+        % (*_identifiers(receipt), receipt.posted_at, _days_if_moved(receipt))
     ).encode()
 
 
 def _render_accrual(receipt: Receipt) -> bytes:
     return (
         '{"accrual_event_id":"%s","journal_entry_id":"%s","loan_count":%s,'
-        '"total_accrued_minor":"%s","posted_at":"%s"}'
-        % (*_identifiers(receipt), *receipt.result, receipt.posted_at)
+        '"total_accrued_minor":"%s","posted_at":"%s"%s}'
+        % (*_identifiers(receipt), *receipt.result, receipt.posted_at, _days_if_moved(receipt))
     ).encode()
 
 
 def _render_reversal(receipt: Receipt) -> bytes:
     correlation_id, journal_entry_id = _identifiers(receipt)
     return (
-        '{"journal_entry_id":"%s","reverses_entry_id":"%s","posted_at":"%s","correlation_id":"%s"}'
+        '{"journal_entry_id":"%s","reverses_entry_id":"%s","posted_at":"%s","correlation_id":"%s"%s}'
         % (
             journal_entry_id,
             format_identifier(receipt.reverses_entry_id or b""),
             receipt.posted_at,
             correlation_id,
+            _days_if_moved(receipt),
         )
     ).encode()
+
+
+def _days_if_moved(receipt: Receipt) -> str:
+    """Where the entry stands, and what was asked for, if that day was in a closed period."""
+    if receipt.effective_day == receipt.requested_day:
+        return ""
+    days = date_of(receipt.effective_day), date_of(receipt.requested_day)
+    return ',"effective_at":"%s","requested_effective_at":"%s"' % days
 
 
 def _identifiers(receipt: Receipt) -> tuple[str, str]:

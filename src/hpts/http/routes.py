@@ -47,6 +47,9 @@ ROUTES = (
     Route(
         "GET", "/v1/reconciliation/status", "getReconciliationStatus", "hpts:reconciliation:read"
     ),
+    Route("POST", "/v1/periods/close", "closePeriod", "hpts:admin:*"),
+    Route("POST", "/v1/periods/reopen", "reopenPeriod", "hpts:admin:*"),
+    Route("GET", "/v1/periods", "listPeriods", "hpts:ledger:read"),
     Route("GET", "/v1/health/live", "getLiveness", None),
     Route("GET", "/v1/health/ready", "getReadiness", None),
 )

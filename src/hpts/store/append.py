@@ -13,7 +13,9 @@ from typing import NamedTuple
 from hpts._posting import Batch, array_of
 from hpts.domain.accrual import Accrual
 from hpts.domain.audit import AuditEvent
+from hpts.domain.entries import day_at
 from hpts.domain.merkle import merkle_root
+from hpts.domain.periods import Calendar
 from hpts.domain.reversal import OriginalEntry, OriginalLine, Reversal
 from hpts.store.audit import audit_step
 from hpts.store.wire import Rows, Step, Wire
@@ -35,6 +37,7 @@ class Opened(NamedTuple):
 
     tenant_is_active: bool
     posted_at: int
+    calendar: Calendar
     keys_in_use: frozenset[int]
     earlier: dict[bytes, Earlier]
     loans: Rows
@@ -85,8 +88,13 @@ async def write_batch(
     posted_at: int,
     has_many_loans: bool,
     audit_event: AuditEvent | None = None,
+    moved_accrual_day: int | None = None,
 ) -> None:
-    """Second pipeline, COMMIT included. Raises StatementFailed (roll back), ConnectionLost."""
+    """Second pipeline, COMMIT included. Raises StatementFailed (roll back), ConnectionLost.
+
+    `moved_accrual_day` is the own day of the batch's only entry, where that is an accrual that was
+    moved out of a closed period.
+    """
     await wire.run(
         write_steps(
             tenant_id,
@@ -96,6 +104,7 @@ async def write_batch(
             posted_at=posted_at,
             has_many_loans=has_many_loans,
             audit_event=audit_event,
+            moved_accrual_day=moved_accrual_day,
         )
     )
 
@@ -114,6 +123,7 @@ def write_steps(
     posted_at: int,
     has_many_loans: bool,
     audit_event: AuditEvent | None,
+    moved_accrual_day: int | None = None,
 ) -> list[Step]:
     """The statements of the second pipeline: a function of the batch's kind, not of its size."""
     entry_count, _ = batch.size
@@ -121,6 +131,7 @@ def write_steps(
     at = posted_at.to_bytes(8, "big", signed=True)
     on_stripe = stripe.to_bytes(2, "big")
     totals = batch.take_totals()
+    days = totals[3]
     opened = batch.take_loans(is_new=True)
     changed = batch.take_loans(is_new=False)
     steps = [
@@ -129,6 +140,9 @@ def write_steps(
     ]
     if has_many_loans:
         steps.append(Step("insert_entry_loans", (tenant_id, *batch.take_entry_loans())))
+    if moved_accrual_day is not None:
+        day = moved_accrual_day.to_bytes(4, "big", signed=True)
+        steps.append(Step("insert_moved_accrual", (tenant_id, first_entry_id, day)))
     if _has_elements(opened[0]):
         steps.append(Step("insert_loans", (tenant_id, at, *opened)))
     if _has_elements(changed[0]):
@@ -136,7 +150,10 @@ def write_steps(
         steps.append(Step("update_loans", (tenant_id, at, loan_ids, *components)))
     steps += (
         Step("add_account_totals", (tenant_id, on_stripe, *totals)),
-        Step("append_block", (tenant_id, first_entry_id, entry_count.to_bytes(4, "big"), root)),
+        Step(
+            "append_block",
+            (tenant_id, first_entry_id, entry_count.to_bytes(4, "big"), root, days),
+        ),
         Step("check_account_totals", (tenant_id, totals[0])),
     )
     if audit_event is not None:
@@ -175,11 +192,9 @@ def _has_elements(column: bytes) -> bool:
 def _read_opened(found: dict[str, Rows]) -> Opened:
     tried = found.get("lock_loans", [])
     awaited = found.get("await_loans", []) + found.get("lock_loans_of_entry", [])
-    tenant = found["read_tenant"]
     return Opened(
-        tenant_is_active=bool(tenant) and tenant[0][0] == b"active",
-        posted_at=int.from_bytes(tenant[0][1] or b"", "big", signed=True) if tenant else 0,
-        keys_in_use=_positions(found["claim_keys"][0][1] or b""),
+        *_tenant(found["read_tenant"]),
+        keys_in_use=_positions(found["claim_keys"]),
         earlier={row[0]: Earlier(*row[1:]) for row in found["find_replays"]},  # type: ignore[misc, arg-type]
         loans=[row[:7] for row in tried if row[1] is not None] + awaited,
         busy_loans=frozenset(row[0] for row in tried if row[7] == b"\x01" and row[0]),
@@ -188,10 +203,27 @@ def _read_opened(found: dict[str, Rows]) -> Opened:
     )
 
 
-def _positions(array: bytes) -> frozenset[int]:
-    """The elements of a one-dimensional bigint[] in binary format, which may be empty."""
-    elements = iter_unpack(">iq", array[20:])
+def _tenant(rows: Rows) -> tuple[bool, int, Calendar]:
+    """Whether the tenant may be served, the database's clock, and the days open to postings."""
+    status, clock, closed_through, late_postings = rows[0] if rows else (None,) * 4
+    now = _number(clock)
+    calendar = Calendar(
+        day_at(now),
+        None if closed_through is None else _number(closed_through),
+        late_postings == b"move",
+    )
+    return status == b"active", now, calendar
+
+
+def _positions(claims: Rows) -> frozenset[int]:
+    """Which keys somebody else works on: claim_keys answers a one-dimensional bigint[] in binary
+    format, which may be empty."""
+    elements = iter_unpack(">iq", (claims[0][1] or b"")[20:])
     return frozenset(position for _, position in elements)
+
+
+def _number(cell: bytes | None) -> int:
+    return int.from_bytes(cell or b"", "big", signed=True)
 
 
 def _read_original(found: dict[str, Rows]) -> OriginalEntry | None:

@@ -35,11 +35,18 @@ def record_audit_event(
     """Record an event in the connection's open transaction, as the last thing in it: the rows it
     sees from here on are those of `tenant_id`. Raises psycopg.Error."""
     connection.execute(sql("set_tenant").encode(), {"tenant_id": str(tenant_id)})
-    *texts, occurrences, details = _columns(event)
-    decoded = [None if text is None else text.decode() for text in texts]
     psycopg.RawCursor(connection).execute(
-        sql("record_audit_event").encode(),
-        [tenant_id, *decoded, int.from_bytes(occurrences or b"", "big"), (details or b"").decode()],
+        sql("record_audit_event").encode(), [tenant_id, *_values(event)]
+    )
+
+
+async def record_event_of_request(
+    connection: "psycopg.AsyncConnection[Any]", tenant_id: bytes, event: AuditEvent
+) -> None:
+    """As record_audit_event, in the transaction of an administrative request, which has entered
+    the tenant (16 bytes). Raises psycopg.Error."""
+    await psycopg.AsyncRawCursor(connection).execute(
+        sql("record_audit_event").encode(), [uuid.UUID(bytes=tenant_id), *_values(event)]
     )
 
 
@@ -51,6 +58,13 @@ def operator() -> tuple[str, Origin]:
     except KeyError:
         name = str(user)
     return name, Origin(socket.gethostname())
+
+
+def _values(event: AuditEvent) -> list[Any]:
+    """The parameters of record_audit_event.sql after the tenant, as psycopg takes them."""
+    *texts, occurrences, details = _columns(event)
+    decoded = [None if text is None else text.decode() for text in texts]
+    return [*decoded, int.from_bytes(occurrences or b"", "big"), (details or b"").decode()]
 
 
 def _columns(event: AuditEvent) -> tuple[bytes | None, ...]:

@@ -4,9 +4,12 @@ Reads take no locks and see only committed postings. Whoever calls turns rows in
 """
 
 import uuid
+from datetime import date
 from typing import NamedTuple
 
+from hpts.domain.entries import day_of
 from hpts.store.loan_reads import LoanReads, LoanRow
+from hpts.store.periods import PeriodRow
 from hpts.store.pool import Pool
 from hpts.store.tenancy import run_for_tenant
 from hpts.store.wire import Rows, Step
@@ -178,6 +181,15 @@ class Reads:
         )
         return [_line(row) for row in lines]
 
+    async def period_records(self, tenant_id: bytes, *, before: int, count: int) -> list[PeriodRow]:
+        """At most `count` closings and reopenings before a number, newest first."""
+        (records,) = await run_for_tenant(
+            self._pool,
+            tenant_id,
+            _step("read_period_records", tenant_id, b"%d" % before, b"%d" % count),
+        )
+        return [_period(row) for row in records]
+
     async def schema_version(self) -> int:
         """The newest migration applied, 0 for none."""
         async with self._pool.lease() as wire:
@@ -230,6 +242,19 @@ def _entry(row: tuple[bytes | None, ...]) -> EntryRow:
         _text(actor),
         details or b"{}",
         int(count or 0),
+    )
+
+
+def _period(row: tuple[bytes | None, ...]) -> PeriodRow:
+    number, kind, closed_through, reason, actor, recorded_at, block_number = row
+    return PeriodRow(
+        int(number or 0),
+        _text(kind),
+        None if closed_through is None else day_of(date.fromisoformat(closed_through.decode())),
+        _text(reason),
+        _text(actor),
+        int(recorded_at or 0),
+        int(block_number or 0),
     )
 
 

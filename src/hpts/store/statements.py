@@ -21,6 +21,7 @@ WRITER_STATEMENTS = (
     "insert_entries",
     "insert_lines",
     "insert_entry_loans",
+    "insert_moved_accrual",
     "insert_loans",
     "update_loans",
     "add_account_totals",
@@ -53,6 +54,7 @@ READER_STATEMENTS = (
     "read_entry_hashes",
     "read_hashed_entry",
     "read_hashed_lines",
+    "read_period_records",
     "read_schema_version",
 )
 

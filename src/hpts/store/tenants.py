@@ -77,13 +77,32 @@ def set_tenant_mtls(database_url: str, tenant_id: uuid.UUID, *, requires_mtls: b
     )
 
 
+def set_late_postings(database_url: str, tenant_id: uuid.UUID, policy: str) -> bool:
+    """What becomes of postings into a closed period: `refuse` or `move`; False when there is no
+    such tenant."""
+    return _change(
+        database_url,
+        tenant_id,
+        Action.TENANT_PERIOD_POLICY,
+        "set_late_postings",
+        {"late_postings": policy},
+        details=b'{"late_postings":"%s"}' % policy.encode(),
+    )
+
+
 def _change(
-    database_url: str, tenant_id: uuid.UUID, action: Action, statement: str, values: dict[str, Any]
+    database_url: str,
+    tenant_id: uuid.UUID,
+    action: Action,
+    statement: str,
+    values: dict[str, Any],
+    *,
+    details: bytes = b"{}",
 ) -> bool:
     with as_owner(database_url) as connection, connection.transaction():
         changed = connection.execute(sql(statement).encode(), {"tenant_id": tenant_id, **values})
         is_known = changed.rowcount == 1
-        _record(connection, tenant_id, action, is_known=is_known)
+        _record(connection, tenant_id, action, is_known=is_known, details=details)
     return is_known
 
 

@@ -12,11 +12,15 @@ WITH component AS (
         coalesce(sum(signed.minor) FILTER (WHERE component.role = 'fees_receivable'), 0) AS fees,
         min(line.currency) FILTER (WHERE component.role IS NOT NULL) AS first_currency,
         max(line.currency) FILTER (WHERE component.role IS NOT NULL) AS last_currency,
-        max(entry.effective_at) FILTER (WHERE entry.event_type = 'accrual') AS accrued_through,
+        -- the accrual's own day, also where its entry was moved out of a closed period
+        max(coalesce(moved.accrual_date, entry.effective_at)) FILTER (WHERE entry.event_type = 'accrual')
+            AS accrued_through,
         max(entry.posted_at) AS last_activity_at
     FROM journal_lines AS line
     JOIN journal_entries AS entry ON entry.tenant_id = %(tenant_id)s
         AND entry.journal_entry_id = line.journal_entry_id
+    LEFT JOIN moved_accruals AS moved ON moved.tenant_id = %(tenant_id)s
+        AND moved.journal_entry_id = line.journal_entry_id
     LEFT JOIN component ON component.account_code = line.account_code AND line.layer = 'S'
     CROSS JOIN LATERAL (
         SELECT CASE line.direction WHEN 'D' THEN line.amount_minor ELSE -line.amount_minor END AS minor

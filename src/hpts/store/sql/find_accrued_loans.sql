@@ -1,5 +1,6 @@
 -- store/append.py, first pipeline of an accrual: loans of the batch ($2) with an unreversed accrual
--- effective on the day $3. Loans not accrued that far are left out first, so that a new day costs a
+-- for the day $3, wherever its entry stands: one that was moved out of a closed period keeps its own
+-- day in its details. Loans not accrued that far are left out first, so that a new day costs a
 -- probe a loan, however many accruals the day has had. OFFSET 0 keeps each step a probe of a key: a
 -- plan made while the tables are small would join them.
 SELECT candidate.loan_id
@@ -17,7 +18,16 @@ FROM (
 ) AS candidate
 CROSS JOIN LATERAL (
     SELECT
-    FROM journal_entries AS accrual
+    FROM (
+        SELECT journal_entry_id
+        FROM journal_entries
+        WHERE tenant_id = $1::uuid AND event_type = 'accrual' AND effective_at = $3::date
+            AND details ->> 'requested_effective_at' IS NULL
+        UNION ALL
+        SELECT journal_entry_id
+        FROM moved_accruals
+        WHERE tenant_id = $1::uuid AND accrual_date = $3::date
+    ) AS accrual
     CROSS JOIN LATERAL (
         SELECT FROM entry_loans
         WHERE entry_loans.tenant_id = $1::uuid AND entry_loans.loan_id = candidate.loan_id
@@ -31,7 +41,6 @@ CROSS JOIN LATERAL (
             AND reversal.reverses_entry_id = accrual.journal_entry_id
         OFFSET 0
     ) AS reversal ON true
-    WHERE accrual.tenant_id = $1::uuid AND accrual.event_type = 'accrual'
-        AND accrual.effective_at = $3::date AND reversal.is_reversed IS NULL
+    WHERE reversal.is_reversed IS NULL
     LIMIT 1
 ) AS accrued
