@@ -211,8 +211,56 @@ def test_every_deleted_row_is_found(tampering: Tampering, table: str, seed: int)
     rows = tampering.rows(table)
     for row in drawn.sample(rows, min(4, len(rows))):
         update(tampering, table, row, f"DELETE FROM {table} WHERE tenant_id = %s AND {{key}}")
-        assert tampering.findings() != [], row
+        assert is_named(tampering.findings(), table, row), row
         tampering.put_back(table)
+
+
+@pytest.mark.parametrize("table", sorted(KEYS.keys() - {"ledger_heads"}))
+def test_every_pair_of_reordered_rows_is_found(tampering: Tampering, table: str, seed: int) -> None:
+    """Two rows change places: each has the other's columns, all but those of its unique keys."""
+    drawn = random.Random(f"{seed} {table}")
+    keys = keys_of(tampering.connection, table)
+    held = unique_columns(tampering.connection, table)
+    names = [
+        name
+        for name, _ in columns(tampering.connection, table)
+        if name not in held and (table, name) not in NOT_HELD
+    ]
+    rows = tampering.rows(table)
+    pairs = [
+        (one, other)
+        for one in drawn.sample(rows, min(8, len(rows)))
+        for other in drawn.sample(rows, min(8, len(rows)))
+        if any(one[name] != other[name] for name in names)
+    ]
+    assert pairs or table in ("entry_loans", "block_tiles"), "no two rows differ"
+    for one, other in pairs[:2]:
+        listed = ", ".join(names)
+        changed = tampering.connection.execute(
+            f"UPDATE {table} AS row SET ({listed}) = (SELECT {listed} FROM {table} AS other"
+            " WHERE other.ctid = CASE row.ctid WHEN %(one)s::tid THEN %(other)s::tid"
+            f" ELSE %(one)s::tid END) WHERE ctid IN (%(one)s::tid, %(other)s::tid)".encode(),
+            {"one": one["ctid"], "other": other["ctid"]},
+        )
+        assert changed.rowcount == 2
+        assert is_named(tampering.findings(), table, one, other), (one, other)
+        tampering.put_back(table)
+        ctids = {key_of(row, keys): row["ctid"] for row in tampering.rows(table)}
+        for row in rows:
+            row["ctid"] = ctids[key_of(row, keys)]
+
+
+def unique_columns(connection: psycopg.Connection[Any], table: str) -> set[str]:
+    rows = connection.execute(
+        "SELECT attname::text FROM pg_index JOIN pg_attribute ON attrelid = indrelid"
+        " AND attnum = ANY (indkey) WHERE indrelid = %s::regclass AND indisunique",
+        (table,),
+    )
+    return {name for (name,) in rows}
+
+
+def key_of(row: dict[str, Any], keys: list[str]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in keys)
 
 
 INSERTED = {
@@ -236,8 +284,14 @@ def test_every_inserted_row_is_found(tampering: Tampering, table: str, seed: int
     names = [name for name, _ in columns(tampering.connection, table)]
     values = ", ".join(INSERTED[table].get(name, name) for name in names)
     copy = f"INSERT INTO {table} SELECT {values} FROM {table} WHERE tenant_id = %s AND {{key}}"
+    known = [key_of(one, keys_of(tampering.connection, table)) for one in tampering.rows(table)]
     update(tampering, table, row, copy)
-    assert tampering.findings() != [], row
+    (inserted,) = (
+        one
+        for one in tampering.rows(table)
+        if key_of(one, keys_of(tampering.connection, table)) not in known
+    )
+    assert is_named(tampering.findings(), table, inserted), inserted
     tampering.put_back(table)
 
 
