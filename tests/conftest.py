@@ -172,6 +172,14 @@ def suspend_tenant(database_url: str) -> Callable[[str], None]:
 
 
 @pytest.fixture(scope="session")
+def resume_tenant(database_url: str) -> Callable[[str], None]:
+    def resume(tenant_id: str) -> None:
+        assert set_tenant_status(database_url, uuid.UUID(tenant_id), "active")
+
+    return resume
+
+
+@pytest.fixture(scope="session")
 def issue_token(issuer: DevelopmentIssuer) -> Callable[..., str]:
     """Signs a token with the issuer's real key; `claims` are merged over it, None removes one."""
     folder = issuer.jwks_path.parent

@@ -15,10 +15,12 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from hpts.config import ConfigError, Settings, load_settings
-from hpts.http import accounting, balances, docs, journal, periods, postings
+from hpts.domain.audit import Origin
+from hpts.http import accounting, audit_events, balances, docs, journal, periods, postings
 from hpts.http.administration import Administration
 from hpts.http.app import App, Handler
 from hpts.http.asgi import AsgiAdapter
+from hpts.http.audit_trail import AuditTrail
 from hpts.http.auth import Verifier
 from hpts.http.checkpoint_key import CheckpointKey
 from hpts.http.client_certificate import Entrance
@@ -36,6 +38,7 @@ from hpts.http.routes import DEVELOPMENT_ROUTES, ROUTES, UNDOCUMENTED_ROUTES, Ro
 from hpts.http.rsgi import RsgiAdapter
 from hpts.ledger import Ledger
 from hpts.store.admin_requests import AdminRequests
+from hpts.store.audit import AuditWriter
 from hpts.store.migrate import load_migrations
 from hpts.store.reconcile_schedule import ReconcileSchedule
 from hpts.telemetry import JsonLines, configure_logging
@@ -66,28 +69,23 @@ def build_application() -> RsgiAdapter | AsgiAdapter:
         kept=KEPT_KEYS,
     )
     schedule = _reconcile_schedule(settings, settings.database_url)
+    is_for_partners = settings.listener == "partner"
+    entrance = Entrance(is_for_partners=is_for_partners, trusted_proxies=settings.trusted_proxies)
+    trail = AuditTrail(AuditWriter(settings.database_url), entrance.origin_of)
     issuer = settings.dev_issuer_dir and DevelopmentIssuer.open(settings.dev_issuer_dir)
     app = App(
         routes=RouteTable(ROUTES + UNDOCUMENTED_ROUTES + (DEVELOPMENT_ROUTES if issuer else ())),
-        handlers=_handlers(settings, ledger, settings.database_url)
+        handlers=_handlers(settings, ledger, settings.database_url, entrance)
         | (DevelopmentEndpoints(issuer, settings.audience).handlers() if issuer else {}),
-        verifier=Verifier(
-            keys,
-            issuer=settings.issuer,
-            audience=settings.audience,
-            algorithms=settings.jwt_algorithms,
-            partner_clients=settings.partner_clients,
-        ),
-        entrance=Entrance(
-            is_for_partners=settings.listener == "partner",
-            trusted_proxies=settings.trusted_proxies,
-        ),
+        verifier=_verifier(settings, settings.issuer, keys),
+        entrance=entrance,
         marks=TenantMarks(ledger.reads.requires_mtls),
         rate_limits=RateLimits(settings.rate_limit_writes, settings.rate_limit_reads),
+        trail=trail,
         lines=lines,
         problem_base_url=settings.problem_base_url,
         start=partial(_start, keys, schedule),
-        stop=partial(_stop, ledger, keys, schedule, lines),
+        stop=partial(_stop, ledger, trail, keys, schedule, lines),
         server_timing=settings.server_timing,
     )
     gc.freeze()  # what lives as long as the worker is never looked at again
@@ -101,11 +99,16 @@ async def _start(keys: KeySource, schedule: ReconcileSchedule | None) -> None:
 
 
 async def _stop(
-    ledger: Ledger, keys: KeySource, schedule: ReconcileSchedule | None, lines: JsonLines
+    ledger: Ledger,
+    trail: AuditTrail,
+    keys: KeySource,
+    schedule: ReconcileSchedule | None,
+    lines: JsonLines,
 ) -> None:
     if schedule is not None:
         schedule.stop()
     await ledger.close()
+    await trail.stop()  # after the last postings were refused
     await keys.stop()
     # The log's reader may have stopped reading: a stop waits for it no longer than this.
     flushing = threading.Thread(target=lines.flush, daemon=True)
@@ -123,13 +126,28 @@ def _reconcile_schedule(settings: Settings, database_url: str) -> ReconcileSched
     )
 
 
-def _handlers(settings: Settings, ledger: Ledger, database_url: str) -> dict[str, Handler]:
-    def posting(operation: postings.Operation) -> Handler:
+def _verifier(settings: Settings, issuer: str, keys: KeySource) -> Verifier:
+    return Verifier(
+        keys,
+        issuer=issuer,
+        audience=settings.audience,
+        algorithms=settings.jwt_algorithms,
+        partner_clients=settings.partner_clients,
+    )
+
+
+def _handlers(
+    settings: Settings, ledger: Ledger, database_url: str, entrance: Entrance
+) -> dict[str, Handler]:
+    def posting(
+        operation: postings.Operation, origin_of: Callable[[Request], Origin] | None = None
+    ) -> Handler:
         return partial(
             postings.post,
             ledger=ledger,
             operation=operation,
             body_bytes_max=settings.max_body_bytes,
+            origin_of=origin_of,
         )
 
     def reading(handler: Callable[[Request, Ledger], Awaitable[Response]]) -> Handler:
@@ -144,7 +162,7 @@ def _handlers(settings: Settings, ledger: Ledger, database_url: str) -> dict[str
         "postPayment": posting(postings.POST_PAYMENT),
         "postDisbursement": posting(postings.POST_DISBURSEMENT),
         "postAccrualBatch": posting(postings.POST_ACCRUAL_BATCH),
-        "postReversal": posting(postings.POST_REVERSAL),
+        "postReversal": posting(postings.POST_REVERSAL, entrance.origin_of),
         "getLoanBalance": reading(balances.get_loan_balance),
         "listLoanJournalEntries": reading(journal.list_loan_journal_entries),
         "getAccountBalance": reading(balances.get_account_balance),
@@ -159,6 +177,7 @@ def _handlers(settings: Settings, ledger: Ledger, database_url: str) -> dict[str
         "closePeriod": changes.close_period,
         "reopenPeriod": changes.reopen_period,
         "listPeriods": reading(periods.list_periods),
+        "listAuditEvents": reading(audit_events.list_audit_events),
         "getLiveness": health.get_liveness,
         "getReadiness": health.get_readiness,
         "getDocument": docs.get_document,

@@ -28,6 +28,7 @@ from hpts.posting import (
 )
 from hpts.store.accounting_reads import AccountingReads
 from hpts.store.append import open_batch, roll_back, write_batch
+from hpts.store.audit_reads import AuditReads
 from hpts.store.lanes import LaneFull, Lanes
 from hpts.store.pool import Connect, Pool, PoolBusy
 from hpts.store.proofs import Proofs
@@ -65,6 +66,7 @@ class Ledger:
         self.reads = Reads(readers)
         self.accounting = AccountingReads(readers)
         self.proofs = Proofs(readers)
+        self.audit = AuditReads(readers)
         self._writers = Pool(
             database_url,
             WRITER_STATEMENTS,

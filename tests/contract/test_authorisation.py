@@ -40,6 +40,7 @@ OPERATIONS = [
     ("POST", "/periods/reopen", "hpts:admin:*"),
     ("GET", "/periods", "hpts:ledger:read"),
     ("GET", "/reconciliation/status", "hpts:reconciliation:read"),
+    ("GET", "/audit-events", "hpts:admin:*"),
 ]
 SCOPES = sorted({scope for _, _, scope in OPERATIONS} | {"hpts:loans:read", "hpts:admin:*"})
 OUR_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -83,6 +83,10 @@ include-operation-id = "listPeriods"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400]
 
 [[operations]]
+include-operation-id = "listAuditEvents"
+checks.positive_data_acceptance.expected-statuses = ["2xx", 400]
+
+[[operations]]
 include-operation-id = "getAccountBalance"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 404]
 """

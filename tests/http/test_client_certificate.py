@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpts.domain import limits
+from hpts.domain.audit import Origin
 from hpts.http.client_certificate import (
     ORDINARY,
     UNNAMED_PARTNER,
@@ -158,3 +159,37 @@ def test_memory_of_peers_and_certificates_is_bounded(
         assert arrival(entrance, PROXY, partner.header).is_mutual
         assert len(entrance._known_peers) <= 4
     assert thumbprint_of.cache_info().maxsize == limits.CERTIFICATES_REMEMBERED_MAX
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "source"),
+    [
+        ("192.0.2.99", (), "192.0.2.99"),
+        ("192.0.2.99", ("203.0.113.9",), "192.0.2.99"),
+        (PROXY, (), PROXY),
+        (PROXY, ("203.0.113.9",), "203.0.113.9"),
+        (PROXY, ("10.6.6.6, 203.0.113.9",), "203.0.113.9"),
+        (PROXY, ("10.6.6.6", "203.0.113.9"), "203.0.113.9"),
+        (PROXY, ("203.0.113.9, 2001:db8::7",), "203.0.113.9"),
+        (PROXY, (f"203.0.113.9,{PROXY} , ::ffff:{PROXY}",), "203.0.113.9"),
+        (PROXY, ("10.6.6.6, unknown",), PROXY),
+        (PROXY, ("10.6.6.6, unknown, 2001:db8::7",), "2001:db8::7"),
+        (PROXY, ("2001:DB8:1::0001",), "2001:db8:1::1"),
+        (PROXY, ("",), PROXY),
+        (PROXY, ("203.0.113.9, " + f"{PROXY}, " * 20 + PROXY,), PROXY),
+        ("::ffff:192.0.2.10", ("203.0.113.9",), "203.0.113.9"),
+        (None, ("203.0.113.9",), None),
+    ],
+)
+def test_the_address_is_the_nearest_that_no_trusted_proxy_has(
+    entrance: Entrance, peer: str | None, forwarded: tuple[str, ...], source: str | None
+) -> None:
+    headers = [(b"x-forwarded-for", value.encode()) for value in forwarded]
+    request = request_of(*headers, peer=peer)
+    request.trace_id = "trace"
+    assert entrance.origin_of(request) == Origin(source, "trace")
+
+
+def test_without_trusted_proxies_no_forwarded_address_is_believed() -> None:
+    request = request_of((b"x-forwarded-for", b"203.0.113.9"), peer=PROXY)
+    assert Entrance(is_for_partners=False).origin_of(request).source == PROXY

@@ -11,6 +11,7 @@ from msgspec import inspect
 
 from hpts.accounting import chart, trial_balance
 from hpts.domain.limits import (
+    AUDIT_TEXT_LENGTH_MAX,
     LOANS_PER_ACCRUAL_MAX,
     METADATA_BYTES_MAX,
     PAGE_SIZE_DEFAULT,
@@ -20,6 +21,7 @@ from hpts.domain.limits import (
 from hpts.domain.rejections import FieldError
 from hpts.http import (
     accounting,
+    audit_events,
     balances,
     health,
     journal,
@@ -53,6 +55,8 @@ RESPONSES = (
     journal.JournalLine,
     journal.JournalEntry,
     journal.JournalEntryPage,
+    audit_events.AuditEvent,
+    audit_events.AuditEventPage,
     reconciliation.ReconciliationStatus,
     health.HealthStatus,
     problems.Problem,
@@ -119,6 +123,7 @@ def test_posts_ask_for_an_idempotency_key_of_the_form_that_is_checked() -> None:
         ("listAccounts", frozenset()),
         ("getTrialBalance", accounting.TRIAL_BALANCE_PARAMETERS),
         ("listLoanJournalEntries", journal.PAGE_PARAMETERS),
+        ("listAuditEvents", audit_events.AUDIT_PARAMETERS),
         ("getReconciliationStatus", reconciliation.PARAMETERS),
         ("getJournalEntry", frozenset()),
         ("getLiveness", frozenset()),
@@ -158,6 +163,13 @@ def test_layers_are_those_that_are_read_and_shown() -> None:
 
 def test_metadata_has_the_bound_that_is_kept() -> None:
     assert f"at most {METADATA_BYTES_MAX} bytes" in SCHEMAS["Metadata"]["description"]
+
+
+def test_audit_actions_are_those_that_are_recorded() -> None:
+    assert SCHEMAS["AuditAction"]["enum"] == list(audit_events.ACTIONS)
+    parameters = parameters_of("listAuditEvents")
+    assert parameters["outcome"]["schema"]["enum"] == list(audit_events.OUTCOMES)
+    assert parameters["actor"]["schema"]["maxLength"] == AUDIT_TEXT_LENGTH_MAX
 
 
 @pytest.mark.parametrize("struct", REQUESTS + RESPONSES, ids=lambda struct: struct.__name__)
@@ -215,7 +227,7 @@ def check_type(found: inspect.Type, schema: dict[str, Any], is_request: bool) ->
         case inspect.VarTupleType():
             assert schema["type"] == "array"
             check_type(found.item_type, resolve(schema["items"]), is_request)
-        case inspect.DictType():
+        case inspect.DictType() | inspect.RawType():
             assert schema["type"] == "object"
         case _:
             pytest.fail(f"{found} is not known here")

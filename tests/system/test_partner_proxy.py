@@ -3,8 +3,10 @@ the one that HPTS knows, and nobody gets another one believed.
 """
 
 import base64
+import json
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -158,6 +160,43 @@ def test_nginx_overwrites_what_a_client_sends_of_its_own(
         assert problem(client.get(BALANCE)) == expected
 
 
+def test_the_audit_record_names_the_address_that_a_trusted_proxy_saw(
+    proxied: Proxied, new_tenant: Callable[[], str], issue_token: Callable[..., str]
+) -> None:
+    tenant_id, claimed = new_tenant(), {"X_Forwarded_For": "203.0.113.66"}
+    token = issue_token(tenant_id)
+    clients = {
+        "127.0.0.1": proxied.ordinary(token, None, **claimed),  # nginx says who it was instead
+        "203.0.113.66": proxied.direct(token, TRUSTED, **claimed),
+        UNTRUSTED: proxied.direct(token, UNTRUSTED, **claimed),
+    }
+    for client in clients.values():
+        assert reverse_a_disbursement(client).status == 201
+    listed = clients[UNTRUSTED].get("/v1/audit-events?action=reversal.post")
+    items = json.loads(listed.body)["items"]
+    assert [item["source"] for item in reversed(items)] == list(clients)
+
+
+def reverse_a_disbursement(client: Client) -> Reply:
+    today = datetime.now(UTC).date().isoformat()
+    disbursement = {
+        "loan_id": str(uuid.uuid4()),
+        "borrower_id": str(uuid.uuid4()),
+        "amount_minor": "100",
+        "currency": "USD",
+        "effective_at": today,
+        "method": "wire",
+    }
+    opened = client.post("/v1/disbursements", f"test:{uuid.uuid4()}", disbursement)
+    reversal: dict[str, object] = {
+        "reverses_entry_id": json.loads(opened.body)["journal_entry_id"],
+        "reason_code": "duplicate",
+        "reason_description": "a test",
+        "effective_at": today,
+    }
+    return client.post("/v1/reversals", f"test:{uuid.uuid4()}", reversal)
+
+
 def test_past_the_proxy_the_header_counts_for_nothing(
     proxied: Proxied, partner_tenant: str, issue_token: Callable[..., str]
 ) -> None:
@@ -259,3 +298,4 @@ def test_the_configuration_sets_the_header_wherever_it_passes_a_request_on() -> 
     for location in locations:
         assert "proxy_pass http://hpts;" in location
         assert "proxy_set_header Client-Cert " in location
+        assert "proxy_set_header X-Forwarded-For $remote_addr;" in location

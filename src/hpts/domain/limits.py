@@ -73,6 +73,18 @@ TOKEN_ALGORITHMS = frozenset(
 
 AUDIT_TEXT_LENGTH_MAX = 255
 """Of an actor, a source, a subject; what is longer is cut."""
+AUDIT_FOLD_SECONDS = 5
+"""Refusals that are equal within this time are one record; so long may one wait to be written."""
+REFUSALS_KEPT_MAX = 1_024
+"""Different refusals that a worker holds until they are written; more are only counted."""
+REFUSALS_KEPT_PER_TENANT_MAX = 64
+"""So that one tenant's, or those of nobody known, leave room for the others'."""
+AUDIT_BATCH_MAX = 64
+"""Records that one transaction writes: it holds up whoever else records something of the tenant."""
+AUDIT_STOP_SECONDS_MAX = 3
+"""How long a stop waits for the last refusals to be written."""
+FORWARDED_HOPS_MAX = 16
+"""Addresses of X-Forwarded-For that are looked at, from the nearest on."""
 
 CERTIFICATE_BYTES_MAX = 8_192
 """The largest client certificate that is taken from a proxy's Client-Cert header."""
@@ -100,5 +112,7 @@ if BATCH_POSTINGS_MAX * LINES_PER_PAYMENT_MAX > BATCH_LINES_MAX:
     raise ValueError("a full batch of payments must stay within the lines of a batch")
 if TENANT_MARK_REFRESH_SECONDS >= TENANT_MARK_SECONDS_MAX:
     raise ValueError("a tenant's mark must be read again before it is too old to be used")
+if REFUSALS_KEPT_PER_TENANT_MAX > REFUSALS_KEPT_MAX:
+    raise ValueError("one tenant's refusals must fit into what is kept of all")
 if PAGE_SIZE_DEFAULT > PAGE_SIZE_MAX:
     raise ValueError("the default page must not pass the largest page")

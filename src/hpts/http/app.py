@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from hpts.domain.rejections import Rejection
+from hpts.http.audit_trail import AuditTrail
 from hpts.http.auth import KeysUnavailable, TokenRefused, Verifier
 from hpts.http.client_certificate import Entrance
 from hpts.http.messages import Request, Response
@@ -45,6 +46,7 @@ class App:
         start: Callable[[], Awaitable[None]],
         stop: Callable[[], Awaitable[None]],
         rate_limits: RateLimits = NO_LIMITS,
+        trail: AuditTrail | None = None,
         server_timing: bool = False,
     ) -> None:
         self._routes = routes
@@ -53,6 +55,7 @@ class App:
         self._entrance = entrance
         self._marks = marks
         self._rate_limits = rate_limits
+        self._trail = trail
         self._lines = lines
         self._problem_base_url = problem_base_url
         self.start = start
@@ -72,6 +75,8 @@ class App:
         except Exception as error:
             raised = _problem_of(error, request.trace_id)
             code = raised.code
+            if self._trail is not None:
+                self._trail.note_refusal(request, raised, error)
             response = Response(
                 *render_problem(raised, base_url=self._problem_base_url, trace_id=request.trace_id)
             )

@@ -1,7 +1,8 @@
-"""How a request came: over mutual TLS or not, and with which client certificate, if that is known.
+"""How a request came: over mutual TLS or not, with which client certificate, from which address.
 
-The certificate is taken from `Client-Cert` (RFC 9440), and only where a trusted proxy sent it; from
-anybody else the header counts as not sent. Who may come which way is not decided here.
+The certificate is taken from `Client-Cert` (RFC 9440) and the address from `X-Forwarded-For` where
+a trusted proxy sent them; from anybody else they count as not sent. Who may come which way is not
+decided here.
 """
 
 import base64
@@ -15,11 +16,13 @@ from typing import NamedTuple
 from cryptography import x509
 
 from hpts.domain import limits
+from hpts.domain.audit import Origin
 from hpts.domain.rejections import FieldError
 from hpts.http.messages import Request
 from hpts.http.problems import ProblemRaised
 
 HEADER = "client-cert"
+FORWARDED = "x-forwarded-for"
 FORM = "must be one certificate in DER as `:base64:` (RFC 9440), sent once"
 _BYTE_SEQUENCE = re.compile(r":([A-Za-z0-9+/]+={0,2}):", re.ASCII)
 
@@ -57,6 +60,20 @@ class Entrance:
         except ValueError as error:
             raise _malformed(str(error)) from None
 
+    def origin_of(self, request: Request) -> Origin:
+        """The client's address for the audit record: the nearest that no trusted proxy has."""
+        source = request.peer
+        if self._proxies and FORWARDED in request.headers and self._trusts(source):
+            claimed = ",".join(request.header_values(FORWARDED)).split(",")
+            for text in reversed(claimed[-limits.FORWARDED_HOPS_MAX :]):
+                address = _address_of(text.strip())
+                if address is None:
+                    break  # what stands before it was not written by a proxy that we know
+                source = str(address)
+                if not self._is_a_proxys(source):
+                    break
+        return Origin(source or None, request.trace_id)
+
     def _trusts(self, peer: str) -> bool:
         is_trusted = self._known_peers.get(peer)
         if is_trusted is None:
@@ -66,13 +83,17 @@ class Entrance:
         return is_trusted
 
     def _is_a_proxys(self, peer: str) -> bool:
-        try:
-            address = ipaddress.ip_address(peer)
-        except ValueError:
-            return False
-        # A socket that takes both families shows an IPv4 peer as ::ffff:a.b.c.d.
-        mapped = getattr(address, "ipv4_mapped", None)
-        return any((mapped or address) in proxy for proxy in self._proxies)
+        address = _address_of(peer)
+        return address is not None and any(address in proxy for proxy in self._proxies)
+
+
+def _address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    # A socket that takes both families shows an IPv4 peer as ::ffff:a.b.c.d.
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 @functools.lru_cache(maxsize=limits.CERTIFICATES_REMEMBERED_MAX)

@@ -19,7 +19,7 @@ from hpts.domain.limits import (
 )
 from hpts.http.document import load_document
 from hpts.http.messages import Request, Response, money_response
-from hpts.http.page_tokens import seal, unseal
+from hpts.http.page_tokens import read_cursor, seal
 from hpts.http.parameters import Parameters
 from hpts.http.payloads import parse_identifier
 from hpts.http.problems import ProblemRaised
@@ -130,10 +130,7 @@ def _read_query(request: Request) -> tuple[PageQuery, int, bytes | None]:
         parameters.choice("event_type", _event_types()),
     )
     size = parameters.number("page_size", default=PAGE_SIZE_DEFAULT, highest=PAGE_SIZE_MAX)
-    token = parameters.text("page_token")
-    before = None if token is None else unseal(query, token)
-    if token is not None and before is None:
-        parameters.refuse("page_token", "invalid", "must be next_page_token of the same query")
+    before = read_cursor(parameters, query)
     parameters.check()
     return query, size, before
 

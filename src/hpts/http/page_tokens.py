@@ -9,8 +9,19 @@ import binascii
 from hashlib import sha256
 
 from hpts.domain.limits import PAGE_TOKEN_LENGTH_MAX
+from hpts.http.parameters import Parameters
 
 SEAL_BYTES = 12
+
+
+def read_cursor(parameters: Parameters, query: tuple[object, ...]) -> bytes | None:
+    """The cursor of the request's page_token, None for the first page. Refuses a token that is none
+    of this query."""
+    token = parameters.text("page_token")
+    cursor = None if token is None else unseal(query, token)
+    if token is not None and cursor is None:
+        parameters.refuse("page_token", "invalid", "must be next_page_token of the same query")
+    return cursor
 
 
 def seal(query: tuple[object, ...], cursor: bytes) -> str:

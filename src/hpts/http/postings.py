@@ -6,15 +6,17 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from hpts.domain.audit import UNKNOWN_ORIGIN, Origin
 from hpts.domain.entries import date_of
 from hpts.domain.identifiers import format_identifier
 from hpts.domain.limits import LARGE_BODY_BYTES
 from hpts.domain.rejections import FieldError, Refusal
+from hpts.domain.reversal import Reversal
 from hpts.http.messages import JSON, NO_STORE, Request, Response
 from hpts.http.payloads import ACCRUAL_BATCH, DISBURSEMENT, PAYMENT, REVERSAL, Kind
 from hpts.http.problems import ProblemRaised
 from hpts.ledger import Ledger
-from hpts.posting import Outcome, Posted, Posting, Receipt
+from hpts.posting import Command, Outcome, Posted, Posting, Receipt
 
 IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{7,254}")
 REPLAYED = ("idempotent-replayed", "true")
@@ -28,9 +30,14 @@ class Operation(NamedTuple):
 
 
 async def post(
-    request: Request, ledger: Ledger, operation: Operation, body_bytes_max: int
+    request: Request,
+    ledger: Ledger,
+    operation: Operation,
+    body_bytes_max: int,
+    origin_of: Callable[[Request], Origin] | None = None,
 ) -> Response:
-    """Post the request's command. Raises ProblemRaised."""
+    """Post the request's command. Raises ProblemRaised. `origin_of` where the operation is
+    recorded in the audit record."""
     check_media_type(request)
     body = await request.read_body(body_bytes_max)
     key = idempotency_key_of(request)
@@ -45,12 +52,13 @@ async def post(
         request_digest=digest,
         actor=client.actor.encode(),
         render=operation.render,
+        origin=UNKNOWN_ORIGIN if origin_of is None else origin_of(request),
     )
     outcome = await ledger.post(client.tenant_id, posting)
     now = time.monotonic()
     request.timings.append(("queue", posting.database_started_at - posting.queued_at))
     request.timings.append(("database", now - posting.database_started_at))
-    return _response(outcome)
+    return _response(command, outcome)
 
 
 def check_media_type(request: Request) -> None:
@@ -76,7 +84,7 @@ def idempotency_key_of(request: Request) -> bytes:
     raise ProblemRaised("bad_request", errors=(FieldError("Idempotency-Key", problem, message),))
 
 
-def _response(outcome: Outcome) -> Response:
+def _response(command: Command, outcome: Outcome) -> Response:
     if isinstance(outcome, Posted):
         location = "/v1/journal-entries/" + format_identifier(outcome.journal_entry_id)
         headers = [JSON, NO_STORE, ("location", location)]
@@ -84,8 +92,16 @@ def _response(outcome: Outcome) -> Response:
             return Response(200, outcome.reply, [*headers, REPLAYED])
         return Response(201, outcome.reply, headers)
     if isinstance(outcome, Refusal):
-        raise ProblemRaised(outcome.rejection.value, errors=outcome.errors)
+        raise ProblemRaised(
+            outcome.rejection.value, errors=outcome.errors, subject=_subject(command)
+        )
     raise ProblemRaised(outcome.code)
+
+
+def _subject(command: Command) -> str | None:
+    if isinstance(command, Reversal):
+        return format_identifier(command.reverses_entry_id)
+    return None
 
 
 def _render_payment(receipt: Receipt) -> bytes:

@@ -62,7 +62,9 @@ RETRY_LATER = frozenset(code for code, kind in KINDS.items() if kind.status in (
 
 
 class ProblemRaised(Exception):
-    """A request ends as a problem. `detail` replaces the code's advice."""
+    """A request ends as a problem. `detail` replaces the code's advice. `subject` is what a refused
+    privileged action was to concern, for its audit event only.
+    """
 
     def __init__(
         self,
@@ -71,12 +73,14 @@ class ProblemRaised(Exception):
         *,
         errors: tuple[FieldError, ...] = (),
         headers: tuple[tuple[str, str], ...] = (),
+        subject: str | None = None,
     ) -> None:
         super().__init__(code)
         self.code = code
         self.detail = detail
         self.errors = errors
         self.headers = headers
+        self.subject = subject
 
 
 class Problem(msgspec.Struct, omit_defaults=True):

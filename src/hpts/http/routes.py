@@ -50,6 +50,7 @@ ROUTES = (
     Route("POST", "/v1/periods/close", "closePeriod", "hpts:admin:*"),
     Route("POST", "/v1/periods/reopen", "reopenPeriod", "hpts:admin:*"),
     Route("GET", "/v1/periods", "listPeriods", "hpts:ledger:read"),
+    Route("GET", "/v1/audit-events", "listAuditEvents", "hpts:admin:*"),
     Route("GET", "/v1/health/live", "getLiveness", None),
     Route("GET", "/v1/health/ready", "getReadiness", None),
 )

@@ -1,22 +1,24 @@
 """Records privileged actions in `audit_events`, in the transaction of the action itself.
 
-To record one of a new kind, give it a member of `domain.audit.Action`, then either
-    record_audit_event(connection, tenant_id, event)    in an ordinary psycopg transaction, or
-    audit_step(tenant_id, event)                        as a Step of a pipeline,
-as the LAST statement before COMMIT: it locks the tenant's chain of events until the end.
+For one of a new kind add a member to `domain.audit.Action`; then call `record_audit_event` or
+`record_event_of_request`, or send an `audit_step` in a pipeline, as the LAST statement before
+COMMIT: it locks the tenant's chain of events. Refusals need a line in http/audit_trail.py.
 """
 
 import os
 import pwd
 import socket
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import psycopg
 
 from hpts.domain.audit import AuditEvent, Origin
 from hpts.domain.limits import AUDIT_TEXT_LENGTH_MAX
-from hpts.store.statements import sql
+from hpts.store.pool import Pool
+from hpts.store.statements import AUDIT_STATEMENTS, sql
 from hpts.store.wire import Step
 
 NO_TENANT = uuid.UUID(int=0)
@@ -58,6 +60,39 @@ def operator() -> tuple[str, Origin]:
     except KeyError:
         name = str(user)
     return name, Origin(socket.gethostname())
+
+
+class AuditWriter:
+    """Records what has no transaction of its own, over one connection, opened when first needed."""
+
+    def __init__(self, database_url: str) -> None:
+        self._pool = Pool(database_url, AUDIT_STATEMENTS, size=1, waiters_max=1)
+
+    async def record(self, tenant_id: bytes, events: Sequence[AuditEvent]) -> None:
+        """Record the events of a tenant (16 bytes) in one transaction; of one that does not exist,
+        as nobody's. Raises ConnectionLost, after which they may be recorded or not, StatementFailed
+        and PoolBusy."""
+        async with self._pool.lease() as wire:
+            if tenant_id != NO_TENANT.bytes:
+                tenant = uuid.UUID(bytes=tenant_id)
+                mark = Step("read_tenant_mark", (str(tenant).encode(),), True)
+                _, found = await wire.run([_enter(tenant_id), mark])
+                if not found:
+                    tenant_id = NO_TENANT.bytes
+                    events = [_of_unknown_tenant(event, tenant) for event in events]
+            await wire.run([_enter(tenant_id), *(audit_step(tenant_id, event) for event in events)])
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+def _enter(tenant_id: bytes) -> Step:
+    return Step("enter_tenant", (str(uuid.UUID(bytes=tenant_id)).encode(),), True)
+
+
+def _of_unknown_tenant(event: AuditEvent, tenant_id: uuid.UUID) -> AuditEvent:
+    details = {"tenant_id": str(tenant_id), **msgspec.json.decode(event.details)}
+    return msgspec.structs.replace(event, details=msgspec.json.encode(details))
 
 
 def _values(event: AuditEvent) -> list[Any]:

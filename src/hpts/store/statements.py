@@ -31,6 +31,7 @@ WRITER_STATEMENTS = (
     "commit",
     "roll_back",
 )
+AUDIT_STATEMENTS = ("enter_tenant", "read_tenant_mark", "record_audit_event")
 READER_STATEMENTS = (
     "enter_tenant",
     "read_tenant",
@@ -55,6 +56,7 @@ READER_STATEMENTS = (
     "read_hashed_entry",
     "read_hashed_lines",
     "read_period_records",
+    "read_audit_events",
     "read_schema_version",
 )
 

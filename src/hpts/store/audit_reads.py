@@ -1,0 +1,75 @@
+"""The audit events of one tenant, as the API shows them: one round trip a page, no locks."""
+
+import uuid
+from typing import NamedTuple
+
+from hpts.store.pool import Pool
+from hpts.store.tenancy import run_for_tenant
+from hpts.store.wire import Step
+
+
+class AuditEventRow(NamedTuple):
+    """An audit event; text as PostgreSQL prints it, the time in microseconds from 2000-01-01."""
+
+    audit_event_id: str
+    event_number: int
+    recorded_at: int
+    action: str
+    outcome: str
+    actor: str | None
+    source: str | None
+    subject: str | None
+    problem_code: str | None
+    trace_id: str | None
+    occurrences: int
+    details: bytes
+
+
+class AuditReads:
+    """The queries of one database, over a pool of wires. Raises what run_for_tenant raises."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def events(
+        self,
+        tenant_id: bytes,
+        *,
+        since: bytes,
+        before: bytes,
+        count: int,
+        action: bytes | None,
+        outcome: bytes | None,
+        actor: bytes | None,
+    ) -> list[AuditEventRow]:
+        """At most `count` events whose ids are from `since` to just before `before`, newest
+        first."""
+        bounds = (_uuid(tenant_id), _uuid(since), _uuid(before), b"%d" % count)
+        query = Step("read_audit_events", (*bounds, action, outcome, actor), True)
+        (events,) = await run_for_tenant(self._pool, tenant_id, query)
+        return [_audit_event(row) for row in events]
+
+
+def _uuid(identifier: bytes) -> bytes:
+    return str(uuid.UUID(bytes=identifier)).encode()
+
+
+def _audit_event(row: tuple[bytes | None, ...]) -> AuditEventRow:
+    event_id, number, recorded_at, action, outcome, *texts, occurrences, details = (
+        None if cell is None else cell.decode() for cell in row
+    )
+    actor, source, subject, problem_code, trace_id = texts
+    return AuditEventRow(
+        event_id or "",
+        int(number or 0),
+        int(recorded_at or 0),
+        action or "",
+        outcome or "",
+        actor,
+        source,
+        subject,
+        problem_code,
+        trace_id,
+        int(occurrences or 0),
+        (details or "{}").encode(),
+    )

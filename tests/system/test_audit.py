@@ -1,0 +1,67 @@
+"""A flood of denials on a real server: few rows that tell of all, written before the end."""
+
+import signal
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from hpts.http.issuer import DevelopmentIssuer
+from hpts.store.audit import NO_TENANT
+from hpts.store.tenants import add_tenant
+
+from .payers import Client
+from .processes import quiet_port, serving
+
+DENIALS = 1_000
+
+
+def denials(database_url: str, tenant_id: uuid.UUID) -> dict[tuple[Any, ...], list[int]]:
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            "SELECT actor, source, subject, problem_code, details::text, occurrences"
+            " FROM audit_events WHERE tenant_id = %s AND action = 'access.denied'",
+            (tenant_id,),
+        ).fetchall()
+    found: dict[tuple[Any, ...], list[int]] = {}
+    for *kind, occurrences in rows:
+        found.setdefault(tuple(kind), []).append(occurrences)
+    return found
+
+
+def test_a_flood_of_denials_is_a_few_rows_and_a_stop_loses_none(
+    own_database_url: str,
+    issuer: DevelopmentIssuer,
+    issue_token: Callable[..., str],
+    tmp_path: Path,
+) -> None:
+    tenant_id, port = add_tenant(own_database_url, "Attacked"), quiet_port()
+    poor = issue_token(str(tenant_id), scopes="hpts:balances:read", subject="teller-7")
+    expired = issue_token(str(tenant_id), expires_in=-60)
+    path = f"/v1/journal-entries/{uuid.uuid4()}"
+    started = time.monotonic()
+    with serving(own_database_url, issuer, tmp_path / "log", port) as server:
+        clients = [Client(port, token) for token in (poor, expired, "rubbish")]
+        for at in range(DENIALS):
+            assert clients[at % 2].get(path).status == (403, 401)[at % 2]
+        assert clients[2].get(path).status == 401
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(30) == 0
+    intervals = 1 + int((time.monotonic() - started) / 5)
+    route = ("127.0.0.1", "GET /v1/journal-entries/{journal_entry_id}")
+    own = denials(own_database_url, tenant_id)
+    assert {kind: sum(counts) for kind, counts in own.items()} == {
+        ("teller-7", *route, "insufficient_scope", "{}"): DENIALS // 2
+    }
+    nobodys = denials(own_database_url, NO_TENANT)
+    assert {kind: sum(counts) for kind, counts in nobodys.items()} == {
+        (None, *route, "unauthorized", '{"reason":"the token has expired"}'): DENIALS // 2,
+        (None, *route, "unauthorized", '{"reason":"the token is not a signed JWT"}'): 1,
+    }
+    row_count = sum(len(counts) for found in (own, nobodys) for counts in found.values())
+    assert row_count <= 3 * 2 * intervals, "one of each kind, worker and interval at most"
+    log = (tmp_path / "log").read_text()
+    assert "rubbish" not in log
