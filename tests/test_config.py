@@ -58,7 +58,17 @@ GOOD: dict[str, tuple[str, Any]] = {
     "HPTS_LISTENER": ("partner", "partner"),
 }
 BAD: dict[str, tuple[str, ...]] = {
-    "HPTS_DATABASE_URL": ("", "hpts", "mysql://db/hpts"),
+    "HPTS_DATABASE_URL": (
+        "",
+        "hpts",
+        "mysql://db/hpts",
+        "postgresql://a,b/hpts",
+        "postgresql://hpts:x@a:5432,b:5433/hpts?sslmode=require",
+        "postgresql://a,b/hpts?target_session_attrs=any",
+        "postgresql:///hpts?host=/tmp/a%2C/tmp/b",
+        "host=a,b dbname=hpts",
+        "hostaddr = '192.0.2.1,192.0.2.2' target_session_attrs=prefer-standby",
+    ),
     "HPTS_HOST": ("",),
     "HPTS_PORT": ("", "0", "65536", "-1", "3000.0", "３０００", "http", "3000\n", "9" * 40),
     "HPTS_WORKERS": ("", "0", "129", "two"),
@@ -154,6 +164,22 @@ def test_variables_of_others_are_none_of_our_business() -> None:
     assert load_settings({"HPTS_SANITIZE": "address"}) == Settings()  # the build's
 
 
+@pytest.mark.parametrize(
+    "database_url",
+    [
+        "postgresql://hpts:a,b@db/hpts",
+        "postgresql://hpts@a:5432,b:5433/hpts?sslmode=require&target_session_attrs=read-write",
+        "postgresql:///hpts?target_session_attrs=primary&host=/tmp/a,/tmp/b",
+        "host=a,b dbname=hpts target_session_attrs = 'read-write'",
+        "host=a dbname=hpts options='-c a=b,c'",
+    ],
+)
+def test_several_hosts_are_fine_where_the_one_that_takes_postings_is_asked_for(
+    database_url: str,
+) -> None:
+    assert load_settings({"HPTS_DATABASE_URL": database_url}).database_url == database_url
+
+
 def test_a_bad_secret_is_not_repeated() -> None:
     with pytest.raises(ConfigError) as refused:
         load_settings({"HPTS_DATABASE_URL": "mysql://hpts:hunter2@db/hpts"})
@@ -177,6 +203,7 @@ def test_a_bad_secret_is_not_repeated() -> None:
         r"host=db password=a\ hunter2 dbname=hpts",
         "host=db password=a&hunter2 dbname=hpts",
         "host=db sslpassword=hunter2 dbname=hpts",
+        "postgresql://hpts:hunter2@db:5432,db2:5433/hpts?target_session_attrs=read-write",
     ],
 )
 def test_passwords_are_masked_in_every_form_of_the_database_url(database_url: str) -> None:

@@ -7,9 +7,12 @@ import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from hpts.domain import limits
+
+TAKES_POSTINGS = re.compile(r"(?:^|[?&\s])target_session_attrs\s*=\s*'?(?:read-write|primary)\b")
+HOSTS = re.compile(r"(?:^|[?&\s])host(?:addr)?\s*=\s*('(?:[^'\\]|\\.)*'|[^&\s]*)")
 
 
 def text(given: str) -> str:
@@ -63,9 +66,25 @@ def url(*schemes: str) -> Callable[[str], str]:
 
 
 def database_url(given: str) -> str:
+    """Of the database that postings go to: of several hosts, the one that takes them."""
+    if _has_several_hosts(any_database_url(given)) and not TAKES_POSTINGS.search(given):
+        raise ValueError(
+            "names several hosts, of which one may be a standby; add "
+            "target_session_attrs=read-write, so that the one that can be written to is found"
+        )
+    return given
+
+
+def any_database_url(given: str) -> str:
     if not re.match(r"(postgresql|postgres)://|.*=", given):
         raise ValueError("must be postgresql://user:password@host:port/name or key=value pairs")
     return given
+
+
+def _has_several_hosts(database_url: str) -> bool:
+    _, _, rest = database_url.partition("://")
+    named = re.split("[/?]", rest, maxsplit=1)[0].rpartition("@")[2]
+    return "," in named or any("," in unquote(found) for found in HOSTS.findall(database_url))
 
 
 def algorithms(given: str) -> tuple[str, ...]:

@@ -345,7 +345,7 @@ def _says_ready(data_dir: Path) -> bool:
         lines = (data_dir / "postmaster.pid").read_text(errors="replace").splitlines()
     except FileNotFoundError:
         return False
-    return len(lines) >= 8 and lines[7].strip() == "ready"
+    return len(lines) >= 8 and lines[7].strip() in ("ready", "standby")
 
 
 def _environment() -> dict[str, str]:

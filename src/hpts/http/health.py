@@ -45,8 +45,14 @@ class Health:
         if self._ledger.is_closing:
             raise ProblemRaised("shutting_down")
         started = time.monotonic()
-        version = await self._ledger.reads.schema_version()
+        version, is_read_only = await self._ledger.reads.schema_version()
         check = Check("ok", int((time.monotonic() - started) * 1000))
+        if is_read_only:
+            raise ProblemRaised(
+                "database_unavailable",
+                "The database is read-only, as a standby is; promote it, or name the primary too "
+                "in HPTS_DATABASE_URL, with target_session_attrs=read-write.",
+            )
         if version != self._schema_version:
             raise ProblemRaised(
                 "database_unavailable",

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from hpts.store.statements import sql
+from hpts.store.wire import CONNECT_SECONDS_MAX
 
 MIGRATION_LOCK = 0x48505453_4D494752  # "HPTSMIGR"
 FILE_NAME = re.compile(r"([0-9]{4})_([a-z0-9_]+)\.sql")
@@ -67,7 +68,10 @@ def migrate(
     """
     wanted = load_migrations() if migrations is None else migrations
     with psycopg.connect(
-        database_url, autocommit=True, application_name="hpts migrate"
+        database_url,
+        autocommit=True,
+        connect_timeout=CONNECT_SECONDS_MAX,
+        application_name="hpts migrate",
     ) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
         connection.execute(sql("create_roles").encode())
@@ -83,7 +87,12 @@ def migrate(
 def check_schema(database_url: str) -> None:
     """Raises MigrationError unless the database has exactly this build's migrations,
     psycopg.Error."""
-    with psycopg.connect(database_url, autocommit=True, application_name="hpts") as connection:
+    with psycopg.connect(
+        database_url,
+        autocommit=True,
+        connect_timeout=CONNECT_SECONDS_MAX,
+        application_name="hpts",
+    ) as connection:
         found = connection.execute("SELECT to_regclass('public.schema_migrations')").fetchone()
         missing = load_migrations()
         if found and found[0]:

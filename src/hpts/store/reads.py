@@ -190,11 +190,11 @@ class Reads:
         )
         return [_period(row) for row in records]
 
-    async def schema_version(self) -> int:
-        """The newest migration applied, 0 for none."""
+    async def schema_version(self) -> tuple[int, bool]:
+        """The newest migration applied, 0 for none, and whether the server is read-only."""
         async with self._pool.lease() as wire:
             ((row,),) = await wire.run([Step("read_schema_version", (), True)])
-        return int(row[0] or 0)
+        return int(row[0] or 0), row[1] == b"t"
 
 
 def _step(statement: str, tenant_id: bytes, *parameters: bytes | None) -> Step:

@@ -22,9 +22,8 @@ from hpts.store.reconcile_loans import LoanDrift, Principal
 from hpts.store.reconcile_run import READS_EVERYTHING, Found, Run
 from hpts.store.statements import sql
 from hpts.store.tenancy import TenantUnknown
-from hpts.store.wire import ConnectionLost
+from hpts.store.wire import CONNECT_SECONDS_MAX, ConnectionLost
 
-CONNECT_SECONDS_MAX = 3
 LOCK_CLASS = 0x52434E43  # "RCNC"; the first half of the advisory locks under which tenants are run
 SESSION = (
     "SET ROLE hpts_app",

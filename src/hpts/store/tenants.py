@@ -17,6 +17,7 @@ from hpts.domain.audit import Action, AuditEvent
 from hpts.domain.rejections import Rejection
 from hpts.store.audit import NO_TENANT, operator, record_audit_event
 from hpts.store.statements import sql
+from hpts.store.wire import CONNECT_SECONDS_MAX
 
 
 class Tenant(NamedTuple):
@@ -131,6 +132,11 @@ def _record(
 @contextmanager
 def as_owner(database_url: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection in the role hpts_owner, autocommitting."""
-    with psycopg.connect(database_url, autocommit=True, application_name="hpts") as connection:
+    with psycopg.connect(
+        database_url,
+        autocommit=True,
+        connect_timeout=CONNECT_SECONDS_MAX,
+        application_name="hpts",
+    ) as connection:
         connection.execute("SET ROLE hpts_owner")
         yield connection

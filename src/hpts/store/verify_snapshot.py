@@ -18,6 +18,7 @@ from psycopg.types.string import ByteaBinaryLoader
 
 from hpts.store.statements import sql
 from hpts.store.tenancy import TenantUnknown
+from hpts.store.wire import CONNECT_SECONDS_MAX
 
 ROWS_PER_FETCH = 1_000
 """Bounds the memory: an entry carries at most a few kilobytes of details and reply."""
@@ -144,7 +145,11 @@ def open_snapshot(database_url: str, tenant_id: uuid.UUID) -> Iterator[Snapshot]
 def _begin(database_url: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection in a transaction that reads, and sees one moment."""
     with psycopg.connect(
-        database_url, autocommit=True, application_name="hpts verify", client_encoding="utf8"
+        database_url,
+        autocommit=True,
+        connect_timeout=CONNECT_SECONDS_MAX,
+        application_name="hpts verify",
+        client_encoding="utf8",
     ) as connection:
         for statement in SESSION:
             connection.execute(statement.encode())
