@@ -21,7 +21,7 @@ from hpts.domain.periods import tag_moved
 from hpts.domain.rejections import Refusal, Rejection
 from hpts.domain.reversal import Reversal, write_reversal
 from hpts.posting import OVERLOADED, Command, Outcome, Posted, Posting, Receipt
-from hpts.store.append import Opened
+from hpts.store.append import Earlier, Opened
 
 
 class Decisions:
@@ -45,6 +45,7 @@ class Decisions:
         self.has_entries = False
         self.has_many_loans = False
         self.moved_accrual_day: int | None = None
+        self.has_earlier = False
         self._chart = chart
         self._opened = opened
         self._posted_at = format_timestamp(opened.posted_at)
@@ -56,7 +57,7 @@ class Decisions:
         if posting.may_hold_key and not is_claimed:
             self._try_again(posting)  # our own lost connection still holds the key
         elif earlier and earlier.journal_entry_id in posting.attempted_entry_ids:
-            self._note(posting, Posted(earlier.journal_entry_id, earlier.reply, False))
+            self._note_earlier(posting, earlier, is_replay=False)
         elif not self._opened.tenant_is_active:
             self._note(posting, Refusal(Rejection.TENANT_UNKNOWN))
         elif not is_claimed:
@@ -64,7 +65,7 @@ class Decisions:
         elif earlier and earlier.request_digest != posting.request_digest:
             self._note(posting, Refusal(Rejection.IDEMPOTENCY_MISMATCH))
         elif earlier:
-            self._note(posting, Posted(earlier.journal_entry_id, earlier.reply, True))
+            self._note_earlier(posting, earlier, is_replay=True)
         elif self._is_busy(posting.command):
             self._try_again(posting)
         else:
@@ -72,6 +73,10 @@ class Decisions:
 
     def _note(self, posting: Posting, outcome: Outcome) -> None:
         self.outcomes.append((posting, outcome))
+
+    def _note_earlier(self, posting: Posting, earlier: Earlier, *, is_replay: bool) -> None:
+        self.has_earlier = True
+        self._note(posting, Posted(earlier.journal_entry_id, earlier.reply, is_replay))
 
     def _try_again(self, posting: Posting) -> None:
         if time.monotonic() < posting.deadline:

@@ -27,7 +27,7 @@ from hpts.posting import (
     Posting,
 )
 from hpts.store.accounting_reads import AccountingReads
-from hpts.store.append import open_batch, roll_back, write_batch
+from hpts.store.append import confirm_earlier, open_batch, roll_back, write_batch
 from hpts.store.audit_reads import AuditReads
 from hpts.store.lanes import LaneFull, Lanes
 from hpts.store.pool import Connect, Pool, PoolBusy
@@ -277,6 +277,8 @@ async def _open_decide_write(
             audit_event=audit_event_of(postings[0], decided.first_entry_id),
             moved_accrual_day=decided.moved_accrual_day,
         )
+    elif decided.has_earlier:
+        await confirm_earlier(wire)
     else:
         await roll_back(wire)
     for posting, outcome in decided.outcomes:

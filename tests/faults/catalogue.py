@@ -11,6 +11,7 @@ import random
 from . import database_faults as database
 from . import link_faults as link
 from . import process_faults as process
+from . import standby_faults as standby
 from .fault import Kind
 from .proxy import Effect, Moment
 
@@ -56,6 +57,14 @@ KINDS = (
 )
 
 
+PAIR_KINDS = (
+    Kind("primary killed, standby promoted", standby.of_pair(standby.primary_killed), 3),
+    Kind("primary killed, waits cancelled", standby.of_pair(standby.primary_killed_unheard), 1),
+    Kind("standby killed", standby.of_pair(standby.standby_killed), 2),
+    Kind("standby paused", standby.of_pair(standby.standby_paused), 3),
+    Kind("waits for standby cancelled", standby.of_pair(standby.waits_cancelled), 2),
+)
+"""Of a test of their own, with two servers of PostgreSQL."""
 LONGEST = Kind("everything paused 62 s", process.everything_paused, 1)
 """Of a test of its own, and of a long run."""
 
@@ -67,5 +76,12 @@ def draw_order(draw: random.Random, *, has_wal_disk: bool, is_long: bool) -> lis
         kinds.append(LONGEST)
     if not has_wal_disk:
         kinds = [kind for kind in kinds if kind.fault is not database.wal_disk_full]
+    draw.shuffle(kinds)
+    return kinds
+
+
+def draw_pair_order(draw: random.Random) -> list[Kind]:
+    """The faults of a pair in random order."""
+    kinds = [kind for kind in PAIR_KINDS for _ in range(kind.times)]
     draw.shuffle(kinds)
     return kinds

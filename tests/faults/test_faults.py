@@ -16,7 +16,9 @@ from hpts.http.issuer import DevelopmentIssuer
 
 from .background import Background
 from .campaign import Campaign
-from .catalogue import LONGEST, draw_order
+from .catalogue import LONGEST, draw_order, draw_pair_order
+from .fault import Kind
+from .pair import Pair
 from .table import PROPERTY, SUMMARY, added_up
 from .world import World
 
@@ -24,7 +26,10 @@ SOAK_SECONDS = int(os.environ.get("SOAK_SECONDS", "0"))
 SOAK_STRETCH = 3.0
 SHARDS = ("soak",) if SOAK_SECONDS else ("1", "2")
 PROGRESS_SECONDS = 60
+STANDBY_SHARE = 4
+"""A long run of the faults of a pair is so many times shorter."""
 FAULTS_MIN = 150
+PROMOTIONS_MIN = 3
 
 
 def note(request: pytest.FixtureRequest, campaign: Campaign) -> None:
@@ -46,8 +51,57 @@ def test_faults_lose_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     draw = random.Random(f"{seed}/{shard}/order")
+    with Background() as background, World(tmp_path, issuer, background) as world:
+        campaign = Campaign(world, issue_token, f"{seed}/{shard}", progress(capsys))
+        world.stretch = SOAK_STRETCH if SOAK_SECONDS else 1.0
+        has_disk = world.wal_disk is not None
+        run(
+            campaign,
+            lambda: draw_order(draw, has_wal_disk=has_disk, is_long=bool(SOAK_SECONDS)),
+            SOAK_SECONDS,
+            request,
+        )
+        assert campaign.faults_count >= FAULTS_MIN or SOAK_SECONDS
+
+
+def test_a_standby_that_is_promoted_has_everything_that_was_answered(
+    issuer: DevelopmentIssuer,
+    issue_token: Callable[..., str],
+    tmp_path: Path,
+    seed: int,
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    draw = random.Random(f"{seed}/pair/order")
+    with Background() as background, Pair(tmp_path, issuer, background) as pair:
+        campaign = Campaign(pair, issue_token, f"{seed}/pair", progress(capsys))
+        pair.stretch = SOAK_STRETCH if SOAK_SECONDS else 1.0
+        seconds = SOAK_SECONDS // STANDBY_SHARE
+        run(campaign, lambda: draw_pair_order(draw), seconds, request)
+        assert pair.promotions_count >= PROMOTIONS_MIN
+
+
+def run(
+    campaign: Campaign,
+    draw_kinds: Callable[[], list[Kind]],
+    seconds: int,
+    request: pytest.FixtureRequest,
+) -> None:
+    """Every kind in the order drawn, once, or again and again for so many seconds."""
+    until = time.monotonic() + seconds if seconds else math.inf
+    try:
+        while True:
+            campaign.run(draw_kinds(), until=until)
+            if not seconds or time.monotonic() >= until:
+                break
+        campaign.judge_everything()
+    finally:
+        note(request, campaign)
+
+
+def progress(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Says how far a long run is, now and then."""
     said_at = time.monotonic()
-    until = said_at + SOAK_SECONDS if SOAK_SECONDS else math.inf
 
     def say(line: str) -> None:
         nonlocal said_at
@@ -56,20 +110,7 @@ def test_faults_lose_nothing(
             with capsys.disabled():
                 print(line, flush=True)
 
-    with Background() as background, World(tmp_path, issuer, background) as world:
-        campaign = Campaign(world, issue_token, f"{seed}/{shard}", say)
-        world.stretch = SOAK_STRETCH if SOAK_SECONDS else 1.0
-        has_disk = world.wal_disk is not None
-        try:
-            while True:
-                kinds = draw_order(draw, has_wal_disk=has_disk, is_long=bool(SOAK_SECONDS))
-                campaign.run(kinds, until=until)
-                if not SOAK_SECONDS or time.monotonic() >= until:
-                    break
-            campaign.judge_everything()
-        finally:
-            note(request, campaign)
-        assert campaign.faults_count >= FAULTS_MIN or SOAK_SECONDS
+    return say
 
 
 @pytest.mark.long

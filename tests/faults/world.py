@@ -85,7 +85,7 @@ class World:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            stack.callback(self._postgres.stop)
+            stack.callback(self._stop_postgres)
             self._prepare_database(stack)
             self._start_postgres()
             self.proxy = Proxy(self.database_url)
@@ -165,13 +165,16 @@ class World:
         """What a service manager does: start again what has ended."""
         if time.monotonic() < self._next_start_at:
             return
+        self._mend_postgres()
+        if self._server is None or self._server.poll() is not None:
+            self._next_start_at = time.monotonic() + RESTART_PAUSE_SECONDS
+            self._start_server()
+
+    def _mend_postgres(self) -> None:
         if not self.has_postgres:
             self._next_start_at = time.monotonic() + RESTART_PAUSE_SECONDS
             with contextlib.suppress(EmbeddedError):
                 self._start_postgres()
-        if self._server is None or self._server.poll() is not None:
-            self._next_start_at = time.monotonic() + RESTART_PAUSE_SECONDS
-            self._start_server()
 
     def wait_until(self, true: Callable[[], bool], seconds: float) -> bool:
         """Mend meanwhile; whether it came true in time."""
@@ -216,6 +219,9 @@ class World:
             connection.execute(f"CREATE ROLE {LOGIN} LOGIN IN ROLE hpts_app".encode())
             connection.execute(f"CREATE ROLE {CROWD} LOGIN".encode())
         self._postgres.stop()
+        self._mount_wal_disk(stack)
+
+    def _mount_wal_disk(self, stack: contextlib.ExitStack) -> None:
         self.wal_disk = WalDisk.mount(self._folder / "wal")
         if self.wal_disk is not None:
             stack.callback(self.wal_disk.remove)
@@ -226,12 +232,15 @@ class World:
         self._postmaster = None
         self._postgres.start()
         self.postgres_starts += 1
+        self._note_postmaster()
+
+    def _note_postmaster(self) -> None:
         started = {found.pid: found for found in descendants(os.getpid())}
         self._postmaster = started[self._postgres.pid]
 
     def _start_server(self) -> None:
         environment = serving_environment(
-            make_conninfo(self.proxy.database_url, user=LOGIN),
+            self._url_to_serve(),
             self._issuer,
             self.port,
             FAULTS_CLOCK=str(self._clock),
@@ -241,6 +250,12 @@ class World:
         with self._log.open("ab") as output:
             self._server = subprocess.Popen([*HPTS, "serve"], env=environment, stderr=output)
         self.server_starts += 1
+
+    def _url_to_serve(self) -> str:
+        return make_conninfo(self.proxy.database_url, user=LOGIN)
+
+    def _stop_postgres(self) -> None:
+        self._postgres.stop()
 
     def _stop_server(self) -> float:
         server, began = self.server, time.monotonic()

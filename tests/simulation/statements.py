@@ -307,6 +307,11 @@ def record_audit_event(session: "Session", parameters: Parameters) -> Rows:
     return []
 
 
+def await_standby(session: "Session", _: Parameters) -> Rows:
+    """There is none."""
+    return []
+
+
 def commit(session: "Session", _: Parameters) -> Rows:
     session.commit()
     return []
@@ -416,6 +421,7 @@ STATEMENTS: dict[str, Callable[["Session", Parameters], Rows]] = {
         append_block,
         check_account_totals,
         record_audit_event,
+        await_standby,
         commit,
         roll_back,
         enter_tenant,

@@ -135,7 +135,20 @@ def test_the_reversal_of_an_entry_of_one_loan_needs_no_map(
     assert statements(pipelines) == [OPEN_REVERSAL, [*INSERT, "update_loans", *END_REVERSAL]]
 
 
-def test_a_batch_of_refused_postings_and_replays_writes_nothing(
+def test_a_batch_of_refused_postings_writes_nothing(
+    database_url: str, pipelines: Pipelines
+) -> None:
+    books = Books(database_url)
+
+    async def scenario() -> None:
+        async with open_ledger(database_url) as ledger:
+            await ledger.post(books.tenant_id.bytes, posting_of(payment(uuid.uuid4(), 1)))
+
+    asyncio.run(scenario())
+    assert statements(pipelines) == [OPEN_PAYMENTS, ["roll_back"]]
+
+
+def test_a_batch_with_replays_waits_for_the_standby_and_posts_nothing(
     database_url: str, pipelines: Pipelines
 ) -> None:
     books, loan_id = Books(database_url), uuid.uuid4()
@@ -153,4 +166,4 @@ def test_a_batch_of_refused_postings_and_replays_writes_nothing(
             )
 
     asyncio.run(scenario())
-    assert statements(pipelines) == [OPEN_PAYMENTS, ["roll_back"]]
+    assert statements(pipelines) == [OPEN_PAYMENTS, ["await_standby", "commit"]]

@@ -109,6 +109,12 @@ async def write_batch(
     )
 
 
+async def confirm_earlier(wire: Wire) -> None:
+    """Second pipeline of a batch that posts nothing and answers what was posted before: done when
+    that is as durable as a posting of its own. Raises StatementFailed, ConnectionLost."""
+    await wire.run([Step("await_standby"), Step("commit")])
+
+
 async def roll_back(wire: Wire) -> None:
     """End the transaction without a trace. Raises ConnectionLost."""
     await wire.run([Step("roll_back")])

@@ -28,6 +28,7 @@ WRITER_STATEMENTS = (
     "append_block",
     "check_account_totals",
     "record_audit_event",
+    "await_standby",
     "commit",
     "roll_back",
 )

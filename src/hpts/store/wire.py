@@ -21,6 +21,7 @@ OID_BYTEA = 17
 RUN_SECONDS_MAX = 40.0
 """How long a pipeline may take, a little longer than PostgreSQL's statement_timeout below."""
 CONNECT_SECONDS_MAX = 3
+"""For each host of the connection string, in their order."""
 SET_UP_SECONDS_MAX = 5
 SESSION = (
     "SET ROLE hpts_app",
@@ -41,10 +42,15 @@ SESSION = (
     "SET enable_mergejoin = off",
     "SET enable_material = off",
     "SET plan_cache_mode = force_generic_plan",
-    # A 2xx means durable, whatever the server's default.
+    # A 2xx means durable, whatever the server's default: 'off' waits for no disk, 'local' for no
+    # standby, 'remote_write' for no standby's disk.
     "SELECT set_config('synchronous_commit', 'on', false)"
-    " WHERE current_setting('synchronous_commit') = 'off'",
+    " WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')",
 )
+COMMIT = "commit"
+WARNING = b"01000"
+"""PostgreSQL says so when it has committed and was told to wait no longer for its standby, which
+pg_cancel_backend does (no timeout of a statement counts then)."""
 
 
 class ConnectionLost(Exception):
@@ -95,6 +101,8 @@ class Wire:
         self._transformer = Transformer()
         self._results: list[pq.abc.PGresult] = []
         self._done: asyncio.Future[None] | None = None
+        self._warning = ""
+        self._pgconn.notice_handler = self._on_notice
         self.is_broken = False
         self.stripe = 0
         loop.add_reader(self._socket, self._on_readable)
@@ -137,10 +145,14 @@ class Wire:
     async def run(self, steps: Sequence[Step]) -> list[Rows]:
         """Send all `steps` in one pipeline; the rows of each. One round trip.
 
-        Raises StatementFailed for the first step that failed (none after it ran), ConnectionLost.
+        Raises StatementFailed for the first step that failed (none after it ran), ConnectionLost:
+        also for a COMMIT of which PostgreSQL warns that no standby is known to have it.
         """
         self._send(self._send_all, steps)
         results = await self._sync()
+        if self._warning and steps[-1].statement == COMMIT:
+            self.close()
+            raise ConnectionLost(f"committed here, and perhaps nowhere else: {self._warning}")
         if len(results) == len(steps):
             for result in results:
                 if result.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
@@ -182,6 +194,7 @@ class Wire:
         """End the pipeline and collect its results."""
         self._send(self._pgconn.pipeline_sync)
         self._results = []
+        self._warning = ""
         self._done = self._loop.create_future()
         timer = self._loop.call_later(RUN_SECONDS_MAX, self._fail, ConnectionLost("no answer"))
         try:
@@ -221,6 +234,10 @@ class Wire:
                 raise psycopg.OperationalError("the server closed the connection")
         except psycopg.Error as error:
             self._fail(ConnectionLost(str(error)))
+
+    def _on_notice(self, notice: pq.abc.PGresult) -> None:
+        if notice.error_field(pq.DiagnosticField.SQLSTATE) == WARNING:
+            self._warning = notice.get_error_message()
 
     def _has_hung_up(self) -> bool:
         """Whether the server has gone. Its last words and a reset come as one event, after which
