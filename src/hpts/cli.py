@@ -11,6 +11,7 @@ import psycopg
 
 from hpts import __version__
 from hpts.commands.arguments import Command, CommandError
+from hpts.commands.audit import add_audit_commands
 from hpts.commands.books import add_books_commands
 from hpts.commands.demo import add_demo_command
 from hpts.commands.reconcile import add_reconcile_command
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_serving_commands(commands)
     add_tenant_commands(commands)
+    add_audit_commands(commands)
     add_token_command(commands)
     add_books_commands(commands)
     add_reconcile_command(commands)
