@@ -2,6 +2,7 @@
 
 import datetime
 import uuid
+from typing import Any
 
 import msgspec
 
@@ -40,4 +41,9 @@ def list_audit_events(
     wanted = {"tenant_id": tenant_id, "since": since, "count": count}
     with as_owner(database_url) as connection:
         rows = connection.execute(sql("list_audit_events").encode(), wanted).fetchall()
-    return [ListedEvent(*row[:-1], details=msgspec.Raw(row[-1].encode())) for row in rows]
+    return [_listed(row) for row in rows]
+
+
+def _listed(row: tuple[Any, ...]) -> ListedEvent:
+    cells = [*row[:-1], msgspec.Raw(row[-1].encode())]
+    return ListedEvent(*cells)
