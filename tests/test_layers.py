@@ -16,15 +16,17 @@ import hpts
 SOURCE = Path(hpts.__file__).parent
 LAYERS = ("kernel", "domain", "store", "ledger", "http", "edge")
 """From the lowest: a module imports its own layer and those before it."""
-LEAVES = frozenset(("hpts", "hpts.telemetry", "hpts.domain.limits"))
+LEAVES = frozenset(("hpts", "hpts.meters", "hpts.telemetry", "hpts.domain.limits"))
 """Anybody may import these; the last one is the only one that config may."""
 PLACES = {
     "hpts": "leaf",
+    "hpts.meters": "leaf",
     "hpts.telemetry": "leaf",
     "hpts._posting": "kernel",
     "hpts.domain": "domain",
     "hpts.store": "store",
     "hpts.accounting": "ledger",
+    "hpts.batch_meters": "ledger",
     "hpts.decisions": "ledger",
     "hpts.ledger": "ledger",
     "hpts.posting": "ledger",
@@ -39,6 +41,7 @@ PLACES = {
     "hpts.demo": "edge",
     "hpts.development": "edge",
     "hpts.embedded": "edge",
+    "hpts.metrics": "edge",
     "hpts.partner_listener": "edge",
     "hpts.postgres_account": "edge",
     "hpts.postgres_binaries": "edge",
@@ -48,6 +51,7 @@ PLACES = {
 }
 """A package stands for all its modules."""
 ONLY_IN = {
+    "prometheus_client": ("hpts.metrics",),
     "psycopg": ("hpts.store", "hpts.cli", "hpts.development", "hpts.embedded"),
     "jwt": ("hpts.http",),
     "cryptography": ("hpts.http", "hpts.proofs"),

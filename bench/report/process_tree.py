@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from hpts.metrics.listener import PROCESS_NAME
+
 PROC = Path("/proc")
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 PARENT, CPU_FIRST, CPU_LAST = 1, 11, 15
@@ -95,7 +97,16 @@ def workers_of(root_pid: int) -> list[int]:
         if process.parent_pid == root_pid
         and not process.is_postgres
         and "resource_tracker" not in process.command
+        and not _is_for_metrics(process.pid)
     ]
+
+
+def _is_for_metrics(pid: int, proc: Path = PROC) -> bool:
+    """Whether it answers Prometheus rather than clients; it shows the server's command."""
+    try:
+        return (proc / str(pid) / "comm").read_text().strip() == PROCESS_NAME
+    except OSError:
+        return False  # it has ended meanwhile
 
 
 def resident_mb(pid: int, proc: Path = PROC) -> float | None:

@@ -37,6 +37,7 @@ from hpts.http.reconciliation import Reconciler
 from hpts.http.routes import DEVELOPMENT_ROUTES, ROUTES, UNDOCUMENTED_ROUTES, RouteTable
 from hpts.http.rsgi import RsgiAdapter
 from hpts.ledger import Ledger
+from hpts.metrics.sampler import Sampler
 from hpts.store.admin_requests import AdminRequests
 from hpts.store.audit import AuditWriter
 from hpts.store.migrate import load_migrations
@@ -72,6 +73,7 @@ def build_application() -> RsgiAdapter | AsgiAdapter:
     is_for_partners = settings.listener == "partner"
     entrance = Entrance(is_for_partners=is_for_partners, trusted_proxies=settings.trusted_proxies)
     trail = AuditTrail(AuditWriter(settings.database_url), entrance.origin_of)
+    sampler = Sampler(ledger)
     issuer = settings.dev_issuer_dir and DevelopmentIssuer.open(settings.dev_issuer_dir)
     app = App(
         routes=RouteTable(ROUTES + UNDOCUMENTED_ROUTES + (DEVELOPMENT_ROUTES if issuer else ())),
@@ -84,16 +86,17 @@ def build_application() -> RsgiAdapter | AsgiAdapter:
         trail=trail,
         lines=lines,
         problem_base_url=settings.problem_base_url,
-        start=partial(_start, keys, schedule),
-        stop=partial(_stop, ledger, trail, keys, schedule, lines),
+        start=partial(_start, keys, schedule, sampler),
+        stop=partial(_stop, ledger, trail, keys, schedule, sampler, lines),
         server_timing=settings.server_timing,
     )
     gc.freeze()  # what lives as long as the worker is never looked at again
     return RsgiAdapter(app) if settings.interface == "rsgi" else AsgiAdapter(app)
 
 
-async def _start(keys: KeySource, schedule: ReconcileSchedule | None) -> None:
+async def _start(keys: KeySource, schedule: ReconcileSchedule | None, sampler: Sampler) -> None:
     await keys.start()
+    sampler.start()
     if schedule is not None:
         schedule.start()
 
@@ -103,12 +106,14 @@ async def _stop(
     trail: AuditTrail,
     keys: KeySource,
     schedule: ReconcileSchedule | None,
+    sampler: Sampler,
     lines: JsonLines,
 ) -> None:
     if schedule is not None:
         schedule.stop()
     await ledger.close()
     await trail.stop()  # after the last postings were refused
+    sampler.stop()
     await keys.stop()
     # The log's reader may have stopped reading: a stop waits for it no longer than this.
     flushing = threading.Thread(target=lines.flush, daemon=True)

@@ -45,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     git_sha: str | None = None
     log_level: str = "info"
     server_timing: bool = False
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
     dev_issuer_dir: Path | None = None
     jwks_refresh_seconds: int = 60
     partner_port: int | None = None
@@ -60,8 +62,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def base_url(self) -> str:
         """Where the server answers, as a URL without a path."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"http://{_in_url(self.host)}:{self.port}"
+
+    def metrics_url(self, port: int) -> str:
+        """Where the metrics are that are answered on this port."""
+        return f"http://{_in_url(self.metrics_host)}:{port}/metrics"
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 class _Variable(NamedTuple):
@@ -188,6 +197,12 @@ VARIABLES: dict[str, _Variable] = {
     "HPTS_GIT_SHA": _Variable("git_sha", values.git_sha, "commit shown by /v1/health/live"),
     "HPTS_LOG_LEVEL": _Variable("log_level", values.one_of(*LOG_LEVELS), ", ".join(LOG_LEVELS)),
     "HPTS_SERVER_TIMING": _Variable("server_timing", values.switch, "answer Server-Timing headers"),
+    "HPTS_METRICS_HOST": _Variable(
+        "metrics_host", values.text, "address of /metrics; whoever reaches it may read it"
+    ),
+    "HPTS_METRICS_PORT": _Variable(
+        "metrics_port", values.whole_number(1, 65535), "port of /metrics; none without it"
+    ),
     "HPTS_DEV_ISSUER_DIR": _Variable(
         "dev_issuer_dir", values.path, "keys of the development issuer; set by `hpts dev`"
     ),

@@ -5,6 +5,7 @@ backwards.
 """
 
 import json
+import socket
 import sys
 import threading
 import time
@@ -20,11 +21,12 @@ from psycopg.conninfo import make_conninfo
 from hpts.config import Settings
 from hpts.embedded import EmbeddedPostgres, running_url
 from hpts.http.issuer import ALL_SCOPES, DEVELOPMENT_ISSUER, DevelopmentIssuer
-from hpts.server import check_ports, run_server
+from hpts.server import check_ports, listen_for_scrapes, run_server
 from hpts.store.migrate import migrate
 from hpts.store.tenants import add_tenant, list_tenants
 
 DATABASE = "hpts"
+METRICS_URL_FILE = "metrics.url"
 READY_SECONDS_MAX = 30
 TOKEN_SECONDS = 24 * 3600
 
@@ -32,6 +34,7 @@ TOKEN_SECONDS = 24 * 3600
 def run_development(settings: Settings, out: TextIO = sys.stdout) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises EmbeddedError, ConfigError, MigrationError."""
     check_ports(settings)
+    scrapes = listen_for_scrapes(settings, or_any_port=True)
     print("Starting PostgreSQL ...", file=sys.stderr, flush=True)
     with EmbeddedPostgres(settings.state_dir, pg_bin=settings.pg_bin) as postgres:
         database_url = create_database(postgres.url)
@@ -53,11 +56,30 @@ def run_development(settings: Settings, out: TextIO = sys.stdout) -> None:
             audience=settings.audience,
             expires_in=TOKEN_SECONDS,
         )
+        metrics_url = _note_metrics_url(settings, scrapes)
         announcer = threading.Thread(
-            target=_announce, args=(settings, issuer, tenant_id, token, out), daemon=True
+            target=_announce,
+            args=(settings, issuer, tenant_id, token, metrics_url, out),
+            daemon=True,
         )
         announcer.start()
-        run_server(serving)
+        run_server(serving, scrapes)
+
+
+def _note_metrics_url(settings: Settings, scrapes: socket.socket) -> str:
+    """Where the metrics are, also for `hpts top` with the same state directory."""
+    url = settings.metrics_url(scrapes.getsockname()[1])
+    (settings.state_dir / METRICS_URL_FILE).write_text(url)
+    return url
+
+
+def metrics_url_of(settings: Settings) -> str | None:
+    """The metrics of HPTS_METRICS_PORT, else those of the `hpts dev` that was started last with
+    this state directory; None where there was none."""
+    if settings.metrics_port is not None:
+        return settings.metrics_url(settings.metrics_port)
+    noted = settings.state_dir / METRICS_URL_FILE
+    return noted.read_text() if noted.exists() else None
 
 
 def create_database(server_url: str) -> str:
@@ -89,7 +111,12 @@ def _demo_tenant(database_url: str, issuer: DevelopmentIssuer) -> str:
 
 
 def _announce(
-    settings: Settings, issuer: DevelopmentIssuer, tenant_id: str, token: str, out: TextIO
+    settings: Settings,
+    issuer: DevelopmentIssuer,
+    tenant_id: str,
+    token: str,
+    metrics_url: str,
+    out: TextIO,
 ) -> None:
     """Print how to use the server as soon as it is ready."""
     base_url = settings.base_url
@@ -99,7 +126,7 @@ def _announce(
             print("The server did not get ready; its log says why.", file=sys.stderr, flush=True)
             return
         time.sleep(0.02)
-    print(_instructions(base_url, issuer, tenant_id, token), file=out, flush=True)
+    print(_instructions(base_url, issuer, tenant_id, token, metrics_url), file=out, flush=True)
 
 
 def _is_ready(base_url: str) -> bool:
@@ -110,7 +137,9 @@ def _is_ready(base_url: str) -> bool:
         return False
 
 
-def _instructions(base_url: str, issuer: DevelopmentIssuer, tenant_id: str, token: str) -> str:
+def _instructions(
+    base_url: str, issuer: DevelopmentIssuer, tenant_id: str, token: str, metrics_url: str
+) -> str:
     loan, borrower = str(uuid.uuid4()), str(uuid.uuid4())
     today = time.strftime("%Y-%m-%d", time.gmtime())
     common = {
@@ -134,6 +163,7 @@ HPTS is ready.
 
   Base URL       {base_url}/v1
   API document   {base_url}/docs
+  Metrics        {metrics_url}
   Demo tenant    {tenant_id}
   Client id      {issuer.client_id}
   Client secret  {issuer.client_secret}

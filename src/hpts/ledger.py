@@ -10,8 +10,10 @@ connection the same batch runs again, and the idempotency keys make that safe.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Sequence
 
+from hpts.batch_meters import FAILED, BatchTimes, meter_of
 from hpts.decisions import Decisions, audit_event_of
 from hpts.domain import limits
 from hpts.domain.accounts import Account, Chart, chart_of
@@ -30,7 +32,7 @@ from hpts.store.accounting_reads import AccountingReads
 from hpts.store.append import confirm_earlier, open_batch, roll_back, write_batch
 from hpts.store.audit_reads import AuditReads
 from hpts.store.lanes import LaneFull, Lanes
-from hpts.store.pool import Connect, Pool, PoolBusy
+from hpts.store.pool import Connect, Pool, PoolBusy, PoolState
 from hpts.store.proofs import Proofs
 from hpts.store.reads import Reads
 from hpts.store.statements import WRITER_STATEMENTS
@@ -63,6 +65,7 @@ class Ledger:
         readers = Pool.of_readers(
             database_url, limits.READERS_PER_WORKER, waiters_max=waiting, connect=connect
         )
+        self._readers = readers
         self.reads = Reads(readers)
         self.accounting = AccountingReads(readers)
         self.proofs = Proofs(readers)
@@ -102,6 +105,15 @@ class Ledger:
     @property
     def is_closing(self) -> bool:
         return self._is_closing
+
+    @property
+    def pools(self) -> dict[str, PoolState]:
+        return {"writers": self._writers.state, "readers": self._readers.state}
+
+    @property
+    def lane_depths(self) -> Counter[bytes]:
+        """How many postings of each tenant wait, on both kinds of lanes."""
+        return Counter(self._lanes.depths()) + Counter(self._bulk_lanes.depths())
 
     async def close(self) -> None:
         """Refuse new postings, finish those accepted, close the connections."""
@@ -149,6 +161,7 @@ class Ledger:
                 posting.answer(OVERLOADED)
         except ConnectionLost as error:
             logger.warning("database connection lost: %s", error)
+            FAILED.add(FAILED.cell_of("connection"))
             return await _after_loss(postings, is_away=isinstance(error, ConnectFailed))
         except Exception as error:
             for posting in postings:
@@ -211,6 +224,7 @@ async def _run_batch(
         if isinstance(error, StatementFailed) and error.sqlstate == READ_ONLY:
             wire.close()  # a standby since a failover: the next connection may find the primary
             raise ConnectFailed("the server is read-only") from error
+        FAILED.add(FAILED.cell_of("statement"))
         await roll_back(wire)
         for posting in postings:
             if not posting.may_hold_key:  # else an earlier COMMIT may still take effect
@@ -262,9 +276,11 @@ async def _open_decide_write(
         alone=command if isinstance(command, Accrual | Reversal) else None,
         wait_ms=max(1, int((postings[0].deadline - started_at) * 1000)),
     )
+    opened_at = time.monotonic()
     decided = Decisions(tenant_id, chart, opened)
     for position, posting in enumerate(postings, 1):
         decided.decide(posting, position not in opened.keys_in_use)
+    decided_at = time.monotonic()
     if decided.has_entries:
         await write_batch(
             wire,
@@ -281,8 +297,17 @@ async def _open_decide_write(
         await confirm_earlier(wire)
     else:
         await roll_back(wire)
+    ended_at = time.monotonic()
     for posting, outcome in decided.outcomes:
+        posting.kernel_seconds = decided_at - opened_at
         posting.answer(outcome)
+    meter_of(postings[0]).note(
+        tenant_id,
+        BatchTimes(started_at, opened_at, decided_at, ended_at),
+        decided.outcomes,
+        len(decided.retry),
+        is_written=decided.has_entries,
+    )
     return decided.retry
 
 

@@ -64,6 +64,7 @@ class Posting:
         "database_started_at",
         "deadline",
         "idempotency_key",
+        "kernel_seconds",
         "may_hold_key",
         "origin",
         "outcome",
@@ -92,6 +93,7 @@ class Posting:
         self.may_hold_key = False  # on a lost connection that PostgreSQL has not given up yet
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.queued_at = self.database_started_at = time.monotonic()
+        self.kernel_seconds = 0.0  # of its batch, in memory between the two pipelines
         self.deadline = self.queued_at + limits.QUEUE_WAIT_MS_MAX / 1000
 
     def answer(self, outcome: Outcome) -> None:

@@ -22,24 +22,66 @@ from hpts.application import die_with_parent, load_checkpoint_key
 from hpts.config import ConfigError, Settings, environment_of
 from hpts.crash_loop import Respawns
 from hpts.domain import limits
+from hpts.metrics.listener import MetricsListener
 from hpts.partner_listener import PartnerListener, check_partners, settings_of_partners
+from hpts.telemetry import configure_logging
 
 WORKER_STOP_SECONDS_MAX = 20
 """Longer than a posting may wait, so that what was accepted is answered before a worker is
 killed.
 """
 BACKLOG = 2048
+METRICS_PORT = 9464
+"""Where collectors look for a program's own metrics, as OpenTelemetry has it."""
 FILES_KEPT = 256
 """Descriptors of a worker that are not connections of clients: the database's, logs, libraries."""
 
 
-def run_server(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ConfigError where the settings or a port are no good,
-    ChildProcessError when the partners' listener has ended by itself."""
+def run_server(settings: Settings, scrapes: socket.socket | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, metrics on `scrapes` or else HPTS_METRICS_PORT. Raises
+    ConfigError where the settings or a port are no good, ChildProcessError when the partners'
+    listener has ended by itself."""
     settings = msgspec.structs.replace(settings, listener="ordinary")
     check_serving(settings)
     check_ports(settings)
     os.register_at_fork(after_in_child=_forget_signal_handlers)
+    if scrapes is None and settings.metrics_port is not None:
+        scrapes = listen_for_scrapes(settings)
+    if scrapes is None:
+        _serve_all(settings)
+        return
+    metrics = MetricsListener(
+        scrapes, settings.database_url or "", partial(_prepare_metrics, settings)
+    )
+    try:
+        _serve_all(settings)
+    finally:
+        metrics.stop()
+
+
+def listen_for_scrapes(settings: Settings, *, or_any_port: bool = False) -> socket.socket:
+    """A socket that listens on HPTS_METRICS_PORT, else on the usual port for it or, where that is
+    taken and `or_any_port`, another. Raises ConfigError where it cannot."""
+    port = settings.metrics_port or METRICS_PORT
+    family = socket.AF_INET6 if ":" in settings.metrics_host else socket.AF_INET
+    try:
+        return socket.create_server((settings.metrics_host, port), family=family)
+    except OSError as error:
+        if or_any_port and settings.metrics_port is None:
+            return socket.create_server((settings.metrics_host, 0), family=family)
+        raise ConfigError(
+            f"cannot listen on {settings.metrics_host}:{port} ({error.strerror}); "
+            "stop what listens there or set HPTS_METRICS_PORT"
+        ) from None
+
+
+def _prepare_metrics(settings: Settings) -> None:
+    die_with_parent()
+    configure_logging(settings.log_level)
+
+
+def _serve_all(settings: Settings) -> None:
+    """Clients, and partners where they have a listener of their own."""
     server = _build_server(settings)
     if settings.partner_port is None:
         _serve(server)

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import pytest
 
 from hpts.http.issuer import DEVELOPMENT_ISSUER, DevelopmentIssuer
+from hpts.metrics.listener import PROCESS_NAME
 from tests.conftest import Server, clean_environment
 
 READY_SECONDS_MAX = 30
@@ -92,7 +93,19 @@ def wait_until_gone(processes: Sequence[Process], seconds: float = 15) -> None:
 
 def workers_of(server: subprocess.Popen[bytes]) -> list[Process]:
     """The forked workers: they show the command of the server itself."""
-    return [child for child in descendants(server.pid) if "postgres" not in child.command]
+    return [
+        child
+        for child in descendants(server.pid)
+        if "postgres" not in child.command and not is_for_metrics(child)
+    ]
+
+
+def is_for_metrics(process: Process) -> bool:
+    """Whether it answers Prometheus rather than clients."""
+    try:
+        return Path(f"/proc/{process.pid}/comm").read_text().strip() == PROCESS_NAME
+    except OSError:
+        return False  # it has ended
 
 
 def quiet_port() -> int:

@@ -19,6 +19,7 @@ from hpts.http.messages import Request, Response
 from hpts.http.partners import TenantMarks, check_binding
 from hpts.http.problems import KINDS, ProblemRaised, render_problem
 from hpts.http.rate_limit import NO_LIMITS, RateLimits
+from hpts.http.request_meters import note_request
 from hpts.http.routes import Route, RouteTable
 from hpts.http.security_headers import ANSWER, PAGE, with_tls
 from hpts.http.tracing import read_trace
@@ -87,8 +88,10 @@ class App:
         return response, code
 
     def log(self, request: Request, status: int, code: str | None) -> None:
-        """Note an answered request."""
+        """Count an answered request, and write its line."""
         route, principal = request.route, request.principal
+        seconds = time.perf_counter() - request.started_at
+        note_request(route, status, code, seconds)
         self._lines.request(
             RequestLine(
                 self._lines.now(),
@@ -96,7 +99,7 @@ class App:
                 request.method,
                 "" if route is None else route.template,
                 status,
-                round((time.perf_counter() - request.started_at) * 1000, 3),
+                round(seconds * 1000, 3),
                 request.trace_id,
                 None if principal is None else principal.tenant,
                 code,

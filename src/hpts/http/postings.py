@@ -15,6 +15,7 @@ from hpts.domain.reversal import Reversal
 from hpts.http.messages import JSON, NO_STORE, Request, Response
 from hpts.http.payloads import ACCRUAL_BATCH, DISBURSEMENT, PAYMENT, REVERSAL, Kind
 from hpts.http.problems import ProblemRaised
+from hpts.http.request_meters import note_replay
 from hpts.ledger import Ledger
 from hpts.posting import Command, Outcome, Posted, Posting, Receipt
 
@@ -56,8 +57,12 @@ async def post(
     )
     outcome = await ledger.post(client.tenant_id, posting)
     now = time.monotonic()
-    request.timings.append(("queue", posting.database_started_at - posting.queued_at))
-    request.timings.append(("database", now - posting.database_started_at))
+    kernel = posting.kernel_seconds
+    request.timings += (
+        ("queue", posting.database_started_at - posting.queued_at),
+        ("kernel", kernel),
+        ("database", now - posting.database_started_at - kernel),
+    )
     return _response(command, outcome)
 
 
@@ -89,6 +94,7 @@ def _response(command: Command, outcome: Outcome) -> Response:
         location = "/v1/journal-entries/" + format_identifier(outcome.journal_entry_id)
         headers = [JSON, NO_STORE, ("location", location)]
         if outcome.is_replay:
+            note_replay()
             return Response(200, outcome.reply, [*headers, REPLAYED])
         return Response(201, outcome.reply, headers)
     if isinstance(outcome, Refusal):

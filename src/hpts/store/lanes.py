@@ -65,6 +65,10 @@ class Lanes(Generic[Item]):
         lane.waiting.append(item)
         self._make_ready(tenant_id, lane)
 
+    def depths(self) -> dict[bytes, int]:
+        """How many items wait in each lane that is in use."""
+        return {tenant_id: len(lane.waiting) for tenant_id, lane in self._lanes.items()}
+
     async def drain(self) -> None:
         """Wait until every lane is empty and no batch runs."""
         while self._lanes:

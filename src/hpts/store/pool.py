@@ -7,13 +7,31 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
+from hpts.meters import Counter
 from hpts.store.statements import READER_STATEMENTS
 from hpts.store.wire import Wire
 
 STRIPE_LOCK_CLASS = 0x48505453  # "HPTS"; the first half of the advisory locks that own stripes
 Connect = Callable[[str, Sequence[str], int | None], Awaitable[Wire]]
 """How a pool opens a wire (see Wire.connect)."""
+
+
+CONNECTIONS = Counter(
+    "hpts_connections_total",
+    "Connections to PostgreSQL that were opened, could not be opened, or broke.",
+    ("event",),
+    (("opened",), ("failed",), ("broken",)),
+)
+
+
+class PoolState(NamedTuple):
+    """Wires that are lent or idle, and borrowers who wait for one."""
+
+    lent: int
+    idle: int
+    waiting: int
 
 
 class PoolBusy(Exception):
@@ -40,6 +58,7 @@ class Pool:
         self._idle: deque[Wire] = deque()
         self._places = asyncio.Semaphore(size)
         self._waiters = 0
+        self._lent = 0
         self._waiters_max = waiters_max
 
     @classmethod
@@ -63,10 +82,14 @@ class Pool:
             self._waiters -= 1
         try:
             wire = await self._open_or_take()
+            self._lent += 1
             try:
                 yield wire
             finally:
-                if not wire.is_broken:
+                self._lent -= 1
+                if wire.is_broken:
+                    CONNECTIONS.add(CONNECTIONS.cell_of("broken"))
+                else:
                     self._idle.append(wire)
         finally:
             self._places.release()
@@ -76,7 +99,17 @@ class Pool:
             wire = self._idle.pop()  # the one used last: its plans and caches are warm
             if not wire.is_broken:
                 return wire
-        return await self._connect(self._database_url, self._statements, self._stripe_lock)
+        event = "failed"
+        try:
+            wire = await self._connect(self._database_url, self._statements, self._stripe_lock)
+            event = "opened"
+        finally:
+            CONNECTIONS.add(CONNECTIONS.cell_of(event))
+        return wire
+
+    @property
+    def state(self) -> PoolState:
+        return PoolState(self._lent, len(self._idle), self._waiters)
 
     def close(self) -> None:
         """Close the idle wires."""

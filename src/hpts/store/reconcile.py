@@ -16,6 +16,7 @@ import psycopg
 
 from hpts.domain.entries import EPOCH
 from hpts.domain.limits import AMOUNT_MINOR_MAX, RECONCILIATION_WAIT_SECONDS_MAX
+from hpts.meters import Counter
 from hpts.store.reconcile_altered import find_altered_block
 from hpts.store.reconcile_lines import Drift, drift_of
 from hpts.store.reconcile_loans import LoanDrift, Principal
@@ -30,6 +31,14 @@ SESSION = (
     "SET statement_timeout = '300s'",
     "SET jit = off",  # without nested loops the planner's costs are high enough to compile: 300 ms
     "SET search_path = public",
+)
+
+
+RUNS = Counter(
+    "hpts_reconciliations_total",
+    "Reconciliations by what they found, of all tenants.",
+    ("result",),
+    (("ok",), ("drift",)),
 )
 
 
@@ -103,6 +112,7 @@ def reconcile(
                 return _latest(connection, tenant_id, day)
         if day <= today:
             _keep(connection, tenant_id, result)
+    RUNS.add(RUNS.cell_of("ok" if result.is_sound else "drift"))
     return result
 
 

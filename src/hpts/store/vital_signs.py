@@ -1,0 +1,103 @@
+"""What the database says of the ledger's state, for operators: standbys, reconciliations, heads.
+
+Read in one short connection that gives up soon: an operator asks every few seconds, and most of all
+when the database is in trouble. It changes nothing and shows no amount.
+"""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import psycopg
+
+from hpts.store.reconcile import Reconciliation
+from hpts.store.statements import sql
+from hpts.store.wire import ConnectionLost
+
+CONNECT_SECONDS_MAX = 2
+SESSION = (
+    "SET statement_timeout = '2s'",
+    "SET lock_timeout = '1s'",
+    "SET default_transaction_read_only = on",
+    "SET search_path = public",
+)
+
+
+class Standby(msgspec.Struct, frozen=True):
+    """A standby by its application_name; seconds are None while nothing is written."""
+
+    name: str
+    behind_bytes: int
+    behind_seconds: float | None
+
+
+class Reconciled(msgspec.Struct, frozen=True):
+    """A tenant's latest reconciliation."""
+
+    age_seconds: float
+    mismatched_account_count: int
+    principal_drifted: bool
+
+
+class TenantSigns(msgspec.Struct, frozen=True):
+    """Of one tenant; None for what has never been."""
+
+    tenant_id: uuid.UUID
+    block_number: int | None
+    reconciled: Reconciled | None
+
+
+class VitalSigns(msgspec.Struct, frozen=True):
+    standbys: tuple[Standby, ...]
+    tenants: tuple[TenantSigns, ...]
+
+
+def read_vital_signs(
+    database_url: str, wanted: Sequence[uuid.UUID], tenants_max: int
+) -> VitalSigns:
+    """The state now, of active tenants: those `wanted`, then others up to `tenants_max` of all.
+    Raises ConnectionLost, whatever was in the way."""
+    try:
+        with psycopg.connect(
+            database_url,
+            autocommit=True,
+            connect_timeout=CONNECT_SECONDS_MAX,
+            application_name="hpts metrics",
+        ) as connection:
+            return _read(connection, wanted, tenants_max)
+    except psycopg.Error as error:
+        raise ConnectionLost(str(error)) from error
+
+
+def _read(
+    connection: psycopg.Connection[Any], wanted: Sequence[uuid.UUID], tenants_max: int
+) -> VitalSigns:
+    for statement in SESSION:
+        connection.execute(statement.encode())
+    standbys = connection.execute(sql("read_replication").encode()).fetchall()
+    connection.execute("SET ROLE hpts_app")
+    active = [row[0] for row in connection.execute(sql("list_active_tenants").encode()).fetchall()]
+    active.sort(key=lambda tenant_id: tenant_id not in wanted)
+    return VitalSigns(
+        tuple(Standby(*row) for row in standbys),
+        tuple(_read_tenant(connection, tenant_id) for tenant_id in active[:tenants_max]),
+    )
+
+
+def _read_tenant(connection: psycopg.Connection[Any], tenant_id: uuid.UUID) -> TenantSigns:
+    wanted = {"tenant_id": tenant_id}
+    with connection.transaction(), connection.pipeline():
+        psycopg.RawCursor(connection).execute(sql("enter_tenant").encode(), [str(tenant_id)])
+        head = connection.execute(sql("read_head").encode(), wanted).fetchone()
+        latest = connection.execute(sql("read_latest_reconciliation").encode(), wanted).fetchone()
+    return TenantSigns(
+        tenant_id,
+        None if head is None else head[0],
+        None if latest is None else _reconciled(*latest),
+    )
+
+
+def _reconciled(age_seconds: float, result: str) -> Reconciled:
+    found = msgspec.json.decode(result, type=Reconciliation)
+    return Reconciled(age_seconds, found.mismatched_account_count, found.principal_drifted)

@@ -1,0 +1,125 @@
+"""The database's state: read now and then, never waited for long, and missed when it is away."""
+
+import threading
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+import hpts.metrics.database
+from hpts.metrics.database import DatabaseCollector
+from hpts.store.reconcile import reconcile
+from hpts.store.vital_signs import VitalSigns, read_vital_signs
+from hpts.store.wire import ConnectionLost
+from tests.store.ledger_fixture import Books, disbursement
+
+NOTHING = VitalSigns((), ())
+
+
+def values(collector: DatabaseCollector) -> dict[tuple[str, ...], float]:
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for metric in collector.collect()
+        for sample in metric.samples
+    }
+
+
+@pytest.fixture
+def books(database_url: str) -> Books:
+    found = Books(database_url)
+    found.post(disbursement(uuid.uuid4(), 1_000))
+    return found
+
+
+def collector_of(books: Books) -> DatabaseCollector:
+    return DatabaseCollector(lambda: read_vital_signs(books.database_url, [books.tenant_id], 1))
+
+
+def test_a_tenant_that_was_never_reconciled_has_a_head_and_no_age(books: Books) -> None:
+    tenant = str(books.tenant_id)
+    assert values(collector_of(books)) == {
+        ("hpts_database_up",): 1.0,
+        ("hpts_head_block", tenant): 1.0,
+    }
+
+
+def test_a_reconciliation_has_an_age_and_no_drift(books: Books) -> None:
+    reconcile(books.database_url, books.tenant_id, None)
+    found, tenant = values(collector_of(books)), str(books.tenant_id)
+    assert 0 <= found["hpts_reconciliation_age_seconds", tenant] < 60
+    assert found["hpts_reconciliation_mismatched_accounts", tenant] == 0
+    assert found["hpts_reconciliation_principal_drifted", tenant] == 0
+
+
+def test_drift_is_told(books: Books) -> None:
+    books.tamper(
+        "UPDATE account_totals SET debit_minor = debit_minor + 1 "
+        "WHERE tenant_id = %(tenant)s AND account_code = 1100",
+        "UPDATE loans SET principal_minor = principal_minor + 1 WHERE tenant_id = %(tenant)s",
+    )
+    reconcile(books.database_url, books.tenant_id, None)
+    found, tenant = values(collector_of(books)), str(books.tenant_id)
+    assert found["hpts_reconciliation_mismatched_accounts", tenant] == 1
+    assert found["hpts_reconciliation_principal_drifted", tenant] == 1
+
+
+def test_a_database_that_is_away_is_down_and_has_nothing_else() -> None:
+    def read() -> VitalSigns:
+        return read_vital_signs("host=127.0.0.1 port=1 connect_timeout=1", [], 1)
+
+    assert values(DatabaseCollector(read)) == {("hpts_database_up",): 0.0}
+
+
+class Database:
+    """One that counts how often it is asked, and answers when it may."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.may_answer = threading.Event()
+
+    def read(self) -> VitalSigns:
+        self.asked += 1
+        self.may_answer.wait(10)
+        return NOTHING
+
+
+@pytest.fixture
+def database() -> Iterator[Database]:
+    made = Database()
+    yield made
+    made.may_answer.set()
+
+
+def test_a_database_that_hangs_is_asked_once_and_not_waited_for(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hpts.metrics.database, "WAIT_SECONDS_MAX", 0.05)
+    monkeypatch.setattr(hpts.metrics.database, "FRESH_SECONDS", 0)
+    collector = DatabaseCollector(database.read)
+    for _ in range(3):
+        assert values(collector) == {("hpts_database_up",): 0.0}
+    assert database.asked == 1
+    database.may_answer.set()
+    monkeypatch.setattr(hpts.metrics.database, "WAIT_SECONDS_MAX", 10)
+    assert values(collector) == {("hpts_database_up",): 1.0}
+
+
+def test_scrapes_that_follow_each_other_share_a_reading(database: Database) -> None:
+    database.may_answer.set()
+    collector = DatabaseCollector(database.read)
+    for _ in range(5):
+        assert values(collector)["hpts_database_up",] == 1.0
+    assert database.asked == 1
+
+
+def test_what_cannot_be_read_is_lost_like_a_connection() -> None:
+    with pytest.raises(ConnectionLost):
+        read_vital_signs("host=127.0.0.1 port=1 connect_timeout=1", [], 1)
+
+
+def test_of_many_tenants_those_that_are_wanted_come_first(books: Books) -> None:
+    others = Books(books.database_url), Books(books.database_url)
+    for wanted in (books, *others):
+        found = read_vital_signs(books.database_url, [wanted.tenant_id], 2).tenants
+        assert found[0].tenant_id == wanted.tenant_id
+        assert len(found) == 2
