@@ -16,7 +16,7 @@ from functools import partial
 
 from hpts.config import ConfigError, Settings, load_settings
 from hpts.domain.audit import Origin
-from hpts.http import accounting, audit_events, balances, docs, journal, periods, postings
+from hpts.http import accounting, audit_events, balances, docs, feed, journal, periods, postings
 from hpts.http.administration import Administration
 from hpts.http.app import App, Handler
 from hpts.http.asgi import AsgiAdapter
@@ -86,7 +86,7 @@ def build_application() -> RsgiAdapter | AsgiAdapter:
         trail=trail,
         lines=lines,
         problem_base_url=settings.problem_base_url,
-        start=partial(_start, keys, schedule, sampler),
+        start=partial(_start, ledger, keys, schedule, sampler),
         stop=partial(_stop, ledger, trail, keys, schedule, sampler, lines),
         server_timing=settings.server_timing,
     )
@@ -94,7 +94,10 @@ def build_application() -> RsgiAdapter | AsgiAdapter:
     return RsgiAdapter(app) if settings.interface == "rsgi" else AsgiAdapter(app)
 
 
-async def _start(keys: KeySource, schedule: ReconcileSchedule | None, sampler: Sampler) -> None:
+async def _start(
+    ledger: Ledger, keys: KeySource, schedule: ReconcileSchedule | None, sampler: Sampler
+) -> None:
+    _on_stop_signal(ledger.heads.close)
     await keys.start()
     sampler.start()
     if schedule is not None:
@@ -173,6 +176,7 @@ def _handlers(
         "getAccountBalance": reading(balances.get_account_balance),
         "listAccounts": reading(accounting.list_accounts),
         "getTrialBalance": reading(accounting.get_trial_balance),
+        "listJournalEntries": reading(feed.list_journal_entries),
         "getJournalEntry": reading(journal.get_journal_entry),
         "getJournalEntryProof": proofs.get_journal_entry_proof,
         "getLatestCheckpoint": proofs.get_latest_checkpoint,
@@ -199,6 +203,17 @@ def load_checkpoint_key(settings: Settings) -> CheckpointKey | None:
         return CheckpointKey.load(settings.checkpoint_key)
     except (OSError, ValueError) as error:
         raise ConfigError(f"HPTS_CHECKPOINT_KEY: {error}") from error
+
+
+def _on_stop_signal(act: Callable[[], None]) -> None:
+    """Call `act` when the worker is told to stop, before the server waits for open requests.
+
+    The server's own handlers, which the loop calls, hear the signal as before: they hang on the
+    interpreter's wakeup descriptor, not on the handler that this replaces.
+    """
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(act))
 
 
 def die_with_parent() -> None:

@@ -31,6 +31,8 @@ from hpts.posting import (
 from hpts.store.accounting_reads import AccountingReads
 from hpts.store.append import confirm_earlier, open_batch, roll_back, write_batch
 from hpts.store.audit_reads import AuditReads
+from hpts.store.feed import Feed
+from hpts.store.heads import Heads
 from hpts.store.lanes import LaneFull, Lanes
 from hpts.store.pool import Connect, Pool, PoolBusy, PoolState
 from hpts.store.proofs import Proofs
@@ -70,6 +72,8 @@ class Ledger:
         self.accounting = AccountingReads(readers)
         self.proofs = Proofs(readers)
         self.audit = AuditReads(readers)
+        self.feed = Feed(readers)
+        self.heads = Heads(readers)
         self._writers = Pool(
             database_url,
             WRITER_STATEMENTS,
@@ -118,6 +122,7 @@ class Ledger:
     async def close(self) -> None:
         """Refuse new postings, finish those accepted, close the connections."""
         self._is_closing = True
+        self.heads.close()
         await self._lanes.drain()
         await self._bulk_lanes.drain()
         self._writers.close()

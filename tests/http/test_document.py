@@ -23,6 +23,7 @@ from hpts.http import (
     accounting,
     audit_events,
     balances,
+    feed,
     health,
     journal,
     payloads,
@@ -57,6 +58,7 @@ RESPONSES = (
     journal.JournalEntryPage,
     audit_events.AuditEvent,
     audit_events.AuditEventPage,
+    feed.JournalFeedPage,
     reconciliation.ReconciliationStatus,
     health.HealthStatus,
     problems.Problem,
@@ -125,6 +127,7 @@ def test_posts_ask_for_an_idempotency_key_of_the_form_that_is_checked() -> None:
         ("listLoanJournalEntries", journal.PAGE_PARAMETERS),
         ("listAuditEvents", audit_events.AUDIT_PARAMETERS),
         ("getReconciliationStatus", reconciliation.PARAMETERS),
+        ("listJournalEntries", feed.FEED_PARAMETERS),
         ("getJournalEntry", frozenset()),
         ("getLiveness", frozenset()),
     ],
@@ -216,6 +219,8 @@ def check_type(found: inspect.Type, schema: dict[str, Any], is_request: bool) ->
                 check_string(found, schema)
         case inspect.IntType():
             assert schema["type"] == "integer"
+        case inspect.BoolType():
+            assert schema["type"] == "boolean"
         case inspect.ListType():
             assert schema["type"] == "array"
             if is_request:

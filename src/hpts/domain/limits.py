@@ -60,6 +60,21 @@ PAGE_LINES_MAX = 20_000
 """A page ends early rather than carry more lines than this (it always holds one entry)."""
 PAGE_TOKEN_LENGTH_MAX = 512
 
+FEED_PAGE_MAX = 1_000
+FEED_PAGE_DEFAULT = 200
+FEED_BLOCKS_MAX = 1_024
+FEED_SCAN_ENTRIES_MAX = 4_096
+"""Entries that a filtered page of the feed is looked for in; full blocks are not cut."""
+FEED_SCAN_LINES_MAX = 200_000
+"""Their lines, where an account is looked for (one entry is always looked through)."""
+FEED_WAIT_SECONDS_MAX = 30
+FEED_WAITERS_MAX = 1_024
+"""Readers of the feed that wait in a worker for something to come, and of one tenant."""
+FEED_WAITERS_PER_TENANT_MAX = 64
+FEED_POLL_MS = 100
+FEED_TENANTS_PER_POLL = 64
+"""Tenants whose heads are looked at in one round trip."""
+
 CONNECTIONS_PER_WORKER_MAX = 16_384
 """Clients' connections, idle ones included; fewer where the system allows fewer open files."""
 TOKEN_CACHE_MAX = 10_000

@@ -37,6 +37,10 @@ class AsgiRequest(Request):
         wanted = name.encode()
         return [value.decode("latin-1") for key, value in self._sent_headers if key == wanted]
 
+    async def until_hung_up(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
     async def _receive_body(self, bytes_max: int, *, is_declared: bool) -> bytes:
         return await join_chunks(self._chunks(), bytes_max)
 

@@ -88,7 +88,7 @@ async def get_journal_entry(request: Request, ledger: Ledger) -> Response:
     if found is None:
         raise ProblemRaised("not_found")
     entry, lines = found
-    return money_response(msgspec.json.encode(_entry(entry, lines)))
+    return money_response(msgspec.json.encode(render_entry(entry, lines)))
 
 
 async def list_loan_journal_entries(request: Request, ledger: Ledger) -> Response:
@@ -111,7 +111,7 @@ async def list_loan_journal_entries(request: Request, ledger: Ledger) -> Respons
     for line in lines:
         by_entry[line.journal_entry_id].append(line)
     page = JournalEntryPage(
-        [_entry(entry, by_entry[entry.journal_entry_id]) for entry in shown],
+        [render_entry(entry, by_entry[entry.journal_entry_id]) for entry in shown],
         seal(query, parse_identifier(shown[-1].journal_entry_id))
         if len(shown) < len(entries)
         else UNSET,
@@ -127,7 +127,7 @@ def _read_query(request: Request) -> tuple[PageQuery, int, bytes | None]:
         loan_id,
         parameters.date("from_date"),
         parameters.date("to_date"),
-        parameters.choice("event_type", _event_types()),
+        parameters.choice("event_type", event_types()),
     )
     size = parameters.number("page_size", default=PAGE_SIZE_DEFAULT, highest=PAGE_SIZE_MAX)
     before = read_cursor(parameters, query)
@@ -136,7 +136,8 @@ def _read_query(request: Request) -> tuple[PageQuery, int, bytes | None]:
 
 
 @functools.cache
-def _event_types() -> tuple[str, ...]:
+def event_types() -> tuple[str, ...]:
+    """Those of the document."""
     return tuple(load_document()["components"]["schemas"]["EventType"]["enum"])
 
 
@@ -150,7 +151,8 @@ def _within_bounds(entries: list[EntryRow]) -> list[EntryRow]:
     return entries
 
 
-def _entry(entry: EntryRow, lines: Iterable[LineRow]) -> JournalEntry:
+def render_entry(entry: EntryRow, lines: Iterable[LineRow]) -> JournalEntry:
+    """An entry as it is shown: alone, in pages and in the feed."""
     details = msgspec.json.decode(entry.details, type=ShownDetails)
     return JournalEntry(
         entry.journal_entry_id,

@@ -134,6 +134,10 @@ class Request(ABC):
         """The body as it comes in; `is_declared` where its size was given and is within the bound.
         Raises ProblemRaised once it is over `bytes_max` or breaks off."""
 
+    @abstractmethod
+    async def until_hung_up(self) -> None:
+        """Return when the client has gone; its body must have been read, where it has one."""
+
     def client(self) -> Principal:
         """Who calls. Only for operations that need a token."""
         if self.principal is None:

@@ -54,6 +54,17 @@ class Parameters:
             self.refuse(name, "pattern", message)
         return text
 
+    def identifier(self, name: str) -> str | None:
+        """A UUID of the query in lower case, or None where it was not given."""
+        text = self._query.get(name)
+        if text is None:
+            return None
+        try:
+            return format_identifier(parse_identifier(text))
+        except Misfit:
+            self.refuse(name, "format", "must be a UUID")
+            return None
+
     def date(self, name: str) -> str | None:
         """A date as it was written, or None where it was not given."""
         text = self._query.get(name)
@@ -86,12 +97,12 @@ class Parameters:
         """A layer's name; SETTLED where it was not given."""
         return self.choice("layer", LAYERS) or "SETTLED"
 
-    def number(self, name: str, *, default: int, highest: int) -> int:
-        """A whole number from 1 to `highest`."""
+    def number(self, name: str, *, default: int, highest: int, lowest: int = 1) -> int:
+        """A whole number from `lowest` to `highest`."""
         text = self._query.get(name, str(default))
-        if re.fullmatch(r"[1-9][0-9]{0,5}", text) and int(text) <= highest:
+        if re.fullmatch(r"0|[1-9][0-9]{0,5}", text) and lowest <= int(text) <= highest:
             return int(text)
-        self.refuse(name, "range", f"must be a whole number from 1 to {highest}")
+        self.refuse(name, "range", f"must be a whole number from {lowest} to {highest}")
         return default
 
     def refuse(self, name: str, code: str, message: str) -> None:

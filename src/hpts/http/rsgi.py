@@ -34,6 +34,7 @@ class RsgiProtocol(Protocol):
 
     def __call__(self) -> Awaitable[bytes]: ...
     def __aiter__(self) -> AsyncIterator[bytes]: ...
+    def client_disconnect(self) -> Awaitable[None]: ...
     def response_bytes(
         self, status: int, headers: list[tuple[str, str]], body: bytes, /
     ) -> None: ...
@@ -59,6 +60,9 @@ class RsgiRequest(Request):
 
     def header_values(self, name: str) -> list[str]:
         return self._scope.headers.get_all(name)
+
+    async def until_hung_up(self) -> None:
+        await self._protocol.client_disconnect()
 
     async def _receive_body(self, bytes_max: int, *, is_declared: bool) -> bytes:
         try:

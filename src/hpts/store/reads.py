@@ -142,7 +142,7 @@ class Reads:
         )
         if not entries:
             return None
-        return _entry(entries[0]), [_line(row) for row in lines]
+        return entry_of(entries[0]), [line_of(row) for row in lines]
 
     async def loan_entries(
         self,
@@ -171,7 +171,7 @@ class Reads:
                 event_type,
             ),
         )
-        return [_entry(row) for row in entries] if loans else None
+        return [entry_of(row) for row in entries] if loans else None
 
     async def lines(self, tenant_id: bytes, entry_ids: list[str]) -> list[LineRow]:
         """The lines of the entries, entry by entry in their order."""
@@ -179,7 +179,7 @@ class Reads:
         (lines,) = await run_for_tenant(
             self._pool, tenant_id, _step("read_lines", tenant_id, wanted.encode())
         )
-        return [_line(row) for row in lines]
+        return [line_of(row) for row in lines]
 
     async def period_records(self, tenant_id: bytes, *, before: int, count: int) -> list[PeriodRow]:
         """At most `count` closings and reopenings before a number, newest first."""
@@ -220,7 +220,8 @@ def _loan(rows: Rows) -> LoanRow | None:
     return LoanRow(_text(currency), *(int(number or 0) for number in numbers))
 
 
-def _entry(row: tuple[bytes | None, ...]) -> EntryRow:
+def entry_of(row: tuple[bytes | None, ...]) -> EntryRow:
+    """A row with the columns of read_loan_entries."""
     (
         entry_id,
         event_type,
@@ -258,7 +259,8 @@ def _period(row: tuple[bytes | None, ...]) -> PeriodRow:
     )
 
 
-def _line(row: tuple[bytes | None, ...]) -> LineRow:
+def line_of(row: tuple[bytes | None, ...]) -> LineRow:
+    """A row of read_lines."""
     entry_id, sequence, account, direction, amount, currency, layer, loan_id, borrower_id = row
     return LineRow(
         _text(entry_id),

@@ -1,0 +1,252 @@
+"""A tenant's entries in the order of its chain of blocks, from a position on, for ever resumable.
+
+Blocks have no gap and an entry's place in its block is fixed, so a position stays good and nothing
+is written for a reader. Every page scans a bounded number of entries, whatever the filter; one that
+finds nothing moves on all the same.
+"""
+
+import uuid
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from hpts.domain import limits
+from hpts.store.pool import Pool
+from hpts.store.reads import EntryRow, LineRow, entry_of, line_of
+from hpts.store.tenancy import run_for_tenant
+from hpts.store.wire import Rows, Step
+
+HASH_BYTES = 8
+
+
+class CursorForeign(Exception):
+    """The position is of another history: its block is not the one that stands there now."""
+
+
+class Position(NamedTuple):
+    """Behind the first `entry_count` entries of a block, and all blocks before it. The hash tells a
+    ledger that was restored and went on otherwise."""
+
+    block_number: int
+    entry_count: int
+    block_hash: bytes
+
+
+START = Position(0, 0, bytes(HASH_BYTES))
+
+
+class Filter(NamedTuple):
+    """Which entries are wanted; None for all. Text as PostgreSQL reads it."""
+
+    event_type: bytes | None = None
+    loan_id: bytes | None = None
+    account_code: bytes | None = None
+    from_date: bytes | None = None
+    to_date: bytes | None = None
+
+
+EVERYTHING = Filter()
+
+
+class FeedPage(NamedTuple):
+    """Entries with their lines, where the next page begins, and whether there is one already."""
+
+    entries: list[EntryRow]
+    lines: dict[str, list[LineRow]]
+    position: Position
+    has_more: bool
+
+
+class Block(NamedTuple):
+    """A block; `first` is its first entry's identifier as a number."""
+
+    block_number: int
+    first: int
+    entry_count: int
+    block_hash: bytes
+
+    def behind(self, entry_count: int) -> Position:
+        """The position behind so many of its entries."""
+        return Position(self.block_number, entry_count, self.block_hash)
+
+
+class Found(NamedTuple):
+    """An entry that fits: its block, its place there from 0, its identifier, its lines' number."""
+
+    block: Block
+    place: int
+    entry_id: str
+    line_count: int
+
+
+class Feed:
+    """The queries of the feed. All raise TenantUnknown, ConnectionLost, StatementFailed and
+    PoolBusy."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def latest(self, tenant_id: bytes) -> Position:
+        """Behind everything that is committed."""
+        (rows,) = await run_for_tenant(
+            self._pool, tenant_id, Step("read_newest_block", (_uuid(tenant_id),), True)
+        )
+        return _block(rows[0]).behind(_block(rows[0]).entry_count) if rows else START
+
+    async def page(self, tenant_id: bytes, after: Position, wanted: Filter, count: int) -> FeedPage:
+        """At most `count` entries after a position. Raises CursorForeign too."""
+        blocks_max = count + 2 if wanted == EVERYTHING else limits.FEED_BLOCKS_MAX
+        entries_max = count if wanted == EVERYTHING else limits.FEED_SCAN_ENTRIES_MAX
+        blocks = await self._blocks(tenant_id, after, blocks_max)
+        if not blocks:  # nothing is there yet, or a standby is behind the position
+            return FeedPage([], {}, after, False)
+        newest = blocks[-1].behind(blocks[-1].entry_count)
+        pieces = _first_pieces(blocks, after, entries_max)
+        if not pieces:
+            return FeedPage([], {}, after, False)
+        found, end = await self._scan(tenant_id, pieces, wanted, count)
+        shown = _within_lines(found[:count], limits.PAGE_LINES_MAX)
+        if len(shown) < len(found):
+            end = _behind(shown[-1])
+        entries, lines = await self._read(tenant_id, [one.entry_id for one in shown])
+        return FeedPage(entries, lines, end, end < newest or len(blocks) == blocks_max)
+
+    async def _blocks(self, tenant_id: bytes, after: Position, count: int) -> list[Block]:
+        """The blocks from the position's own on, which must be the one that it was."""
+        (rows,) = await run_for_tenant(
+            self._pool,
+            tenant_id,
+            _step("read_feed_blocks", tenant_id, b"%d" % after.block_number, b"%d" % count),
+        )
+        blocks = [_block(row) for row in rows]
+        if blocks and after != START:
+            own = blocks[0]
+            if after.entry_count > own.entry_count or after != own.behind(after.entry_count):
+                raise CursorForeign
+        return blocks
+
+    async def _scan(
+        self, tenant_id: bytes, pieces: list[tuple[Block, int]], wanted: Filter, count: int
+    ) -> tuple[list[Found], Position]:
+        """Entries that fit, perhaps more than `count`, and the end of what was looked through."""
+        last, _ = pieces[-1]
+        end = last.behind(last.entry_count)
+        scan_max = count + 1 if wanted.account_code is None else limits.FEED_SCAN_ENTRIES_MAX
+        (rows,) = await run_for_tenant(
+            self._pool,
+            tenant_id,
+            _step(
+                "find_feed_entries",
+                tenant_id,
+                _array([_format(block.first + skipped) for block, skipped in pieces]),
+                _array([_format(block.first + block.entry_count - 1) for block, _ in pieces]),
+                wanted.event_type,
+                wanted.loan_id,
+                wanted.from_date,
+                wanted.to_date,
+                b"%d" % scan_max,
+            ),
+        )
+        found = _placed(rows, pieces)
+        if wanted.account_code is None or not found:
+            return found, end
+        looked_through = _within_lines(found, limits.FEED_SCAN_LINES_MAX)
+        if len(looked_through) < len(found):
+            end = _behind(looked_through[-1])
+        (fitting,) = await run_for_tenant(
+            self._pool,
+            tenant_id,
+            _step(
+                "find_entries_of_account",
+                tenant_id,
+                _array([one.entry_id for one in looked_through]),
+                wanted.account_code,
+            ),
+        )
+        kept = {(row[0] or b"").decode() for row in fitting}
+        return [one for one in looked_through if one.entry_id in kept], end
+
+    async def _read(
+        self, tenant_id: bytes, entry_ids: list[str]
+    ) -> tuple[list[EntryRow], dict[str, list[LineRow]]]:
+        if not entry_ids:
+            return [], {}
+        entries, lines = await run_for_tenant(
+            self._pool,
+            tenant_id,
+            _step("read_entries", tenant_id, _array(entry_ids)),
+            _step("read_lines", tenant_id, _array(entry_ids)),
+        )
+        by_entry: dict[str, list[LineRow]] = {entry_id: [] for entry_id in entry_ids}
+        for line in map(line_of, lines):
+            by_entry[line.journal_entry_id].append(line)
+        return [entry_of(row) for row in entries], by_entry
+
+
+def _first_pieces(
+    blocks: list[Block], after: Position, entries_max: int
+) -> list[tuple[Block, int]]:
+    """The first blocks that have entries after the position, each with how many to pass over, until
+    they hold `entries_max` entries."""
+    pieces, count = [], 0
+    for block in blocks:
+        skipped = after.entry_count if block.block_number == after.block_number else 0
+        if skipped < block.entry_count:
+            pieces.append((block, skipped))
+            count += block.entry_count - skipped
+            if count >= entries_max:
+                break
+    return pieces
+
+
+def _placed(rows: Rows, pieces: list[tuple[Block, int]]) -> list[Found]:
+    """Each entry with its block; both come in the order of the chain."""
+    found = []
+    blocks = iter(pieces)
+    block, _ = next(blocks)
+    for entry_id, line_count in rows:
+        text = (entry_id or b"").decode()
+        number = uuid.UUID(text).int
+        while not block.first <= number < block.first + block.entry_count:
+            block, _ = next(blocks)
+        found.append(Found(block, number - block.first, text, int(line_count or 0)))
+    return found
+
+
+def _within_lines(found: Sequence[Found], lines_max: int) -> Sequence[Found]:
+    """The first of them that together have at most so many lines, but at least one."""
+    lines = 0
+    for at, one in enumerate(found):
+        lines += one.line_count
+        if at and lines > lines_max:
+            return found[:at]
+    return found
+
+
+def _behind(found: Found) -> Position:
+    return found.block.behind(found.place + 1)
+
+
+def _block(row: tuple[bytes | None, ...]) -> Block:
+    number, first, count, block_hash = row
+    return Block(
+        int(number or 0),
+        uuid.UUID((first or b"").decode()).int,
+        int(count or 0),
+        bytes.fromhex((block_hash or b"").decode().removeprefix("\\x"))[:HASH_BYTES],
+    )
+
+
+def _step(statement: str, tenant_id: bytes, *parameters: bytes | None) -> Step:
+    return Step(statement, (_uuid(tenant_id), *parameters), True)
+
+
+def _uuid(identifier: bytes) -> bytes:
+    return str(uuid.UUID(bytes=identifier)).encode()
+
+
+def _format(number: int) -> str:
+    return str(uuid.UUID(int=number))
+
+
+def _array(identifiers: Sequence[str]) -> bytes:
+    return ("{" + ",".join(identifiers) + "}").encode()
