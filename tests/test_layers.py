@@ -24,6 +24,7 @@ PLACES = {
     "hpts.telemetry": "leaf",
     "hpts._posting": "kernel",
     "hpts.domain": "domain",
+    "hpts.bank_files": "domain",
     "hpts.store": "store",
     "hpts.accounting": "ledger",
     "hpts.batch_meters": "ledger",
@@ -59,7 +60,13 @@ ONLY_IN = {
     "jsonschema": ("hpts.http.document",),
     "granian": ("hpts.server", "hpts.http.rsgi"),
     "uvloop": ("hpts.server", "hpts.demo"),
-    "subprocess": ("hpts.embedded", "hpts.postgres_account", "hpts.postgres_binaries"),
+    "lxml": ("hpts.bank_files",),
+    "subprocess": (
+        "hpts.bank_files.reader",
+        "hpts.embedded",
+        "hpts.postgres_account",
+        "hpts.postgres_binaries",
+    ),
 }
 """Packages that only these modules may know."""
 NOT_IN_DOMAIN = frozenset(

@@ -12,6 +12,7 @@ import psycopg
 from hpts import __version__
 from hpts.commands.arguments import Command, CommandError
 from hpts.commands.audit import add_audit_commands
+from hpts.commands.bank import add_bank_commands
 from hpts.commands.books import add_books_commands
 from hpts.commands.demo import add_demo_command
 from hpts.commands.reconcile import add_reconcile_command
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     add_token_command(commands)
     add_books_commands(commands)
     add_reconcile_command(commands)
+    add_bank_commands(commands)
     add_demo_command(commands)
     return parser
 

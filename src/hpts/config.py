@@ -42,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rate_limit_reads: int | None = None
     reconcile_seconds: int = 300
     reconcile_full_hours: int = 24
+    bank_pending_days: int = 5
     git_sha: str | None = None
     log_level: str = "info"
     server_timing: bool = False
@@ -193,6 +194,11 @@ VARIABLES: dict[str, _Variable] = {
     ),
     "HPTS_RECONCILE_FULL_HOURS": _Variable(
         "reconcile_full_hours", values.whole_number(1, 8_760), "how often it reads everything anew"
+    ),
+    "HPTS_BANK_PENDING_DAYS": _Variable(
+        "bank_pending_days",
+        values.whole_number(0, 365),
+        "days that bank or ledger may have what the other has not before it is a break",
     ),
     "HPTS_GIT_SHA": _Variable("git_sha", values.git_sha, "commit shown by /v1/health/live"),
     "HPTS_LOG_LEVEL": _Variable("log_level", values.one_of(*LOG_LEVELS), ", ".join(LOG_LEVELS)),

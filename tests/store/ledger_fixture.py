@@ -30,6 +30,13 @@ APPEND_ONLY = (
     "admin_requests",
     "period_records",
     "moved_accruals",
+    "bank_accounts",
+    "bank_account_identifiers",
+    "bank_statements",
+    "bank_items",
+    "bank_matches",
+    "bank_match_items",
+    "bank_match_undos",
 )
 
 

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
+from tests.bank.banking import fill_bank_tables
+
 from .ledger_fixture import Books, accrual, disbursement, payment
 
 TENANT_TABLES = (
@@ -52,6 +54,7 @@ def two(own_database_url: str) -> Two:
                 "INSERT INTO moved_accruals VALUES (%s, now(), gen_random_uuid())",
                 (books.tenant_id,),
             )
+        fill_bank_tables(books)
         found.append(books)
     with psycopg.connect(own_database_url) as connection:
         tables = [name for (name,) in connection.execute(TENANT_TABLES.encode()).fetchall()]

@@ -23,6 +23,10 @@ class Action(enum.Enum):
     PERIOD_REOPEN = "period.reopen"
     KEY_CREATE = "key.create"
     KEY_USE = "key.use"
+    BANK_ACCOUNT_ADD = "bank_account.add"
+    BANK_STATEMENT_IMPORT = "bank_statement.import"
+    BANK_MATCH_MAKE = "bank_match.make"
+    BANK_MATCH_UNDO = "bank_match.undo"
     ACCESS_DENIED = "access.denied"
     DENIALS_DROPPED = "denials.dropped"
 

@@ -52,6 +52,36 @@ RECONCILIATION_WAIT_SECONDS_MAX = 10
 RECONCILED_ENTRIES_MAX = 500_000
 """New entries that a reconciliation reads block by block; with more it reads everything at once."""
 
+STATEMENT_FILE_BYTES_MAX = 64 * 1024 * 1024
+"""The largest file that `hpts bank import` takes; over HTTP it is the body's bound."""
+STATEMENT_FILES_MAX = 100
+STATEMENTS_PER_FILE_MAX = 1_000
+STATEMENT_LINES_PER_FILE_MAX = 200_000
+STATEMENT_REFERENCE_LENGTH_MAX = 255
+STATEMENT_REFERENCES_MAX = 16
+STATEMENT_TEXT_LENGTH_MAX = 2_000
+STATEMENT_ERRORS_MAX = 100
+STATEMENT_READING_SECONDS_MAX = 20
+"""Processor seconds that reading a file may take, and one more for each MiB of it."""
+STATEMENT_READING_BYTES_MAX = 512 * 1024 * 1024
+"""Memory that reading a file may take, and 32 times its size on top."""
+BANK_MATCH_WINDOW_DAYS = 3
+"""How far bank and ledger may date the same money apart where only the amount tells."""
+BANK_REFERENCE_DAYS_MAX = 30
+"""How far apart where a reference tells."""
+BANK_SUM_ITEMS_MAX = 14
+"""Up to so many lines of a day every choice of them is added up: 16,384 sums."""
+BANK_SUM_TABLES_MAX = 2_000
+BANK_OPEN_ITEMS_MAX = 100_000
+"""Unmatched items of either side that one run of the matching looks at, the oldest."""
+BANK_BLOCKS_PER_STEP = 1_000
+"""Blocks whose cash lines are taken over in one transaction."""
+BANK_ITEMS_PER_INSERT = 5_000
+BANK_MATCH_ITEMS_MAX = 500
+"""Items of a match made by hand."""
+STATEMENT_IMPORTS_AT_ONCE = 2
+"""Running and waiting in a worker; the next is told that too much is waiting."""
+
 PARAMETER_ERRORS_MAX = 100
 PERIOD_REASON_LENGTH_MAX = 500
 PAGE_SIZE_MAX = 200

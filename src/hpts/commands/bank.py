@@ -1,0 +1,216 @@
+"""`hpts bank ...`: bank accounts, their statements, and how they stand against the ledger."""
+
+import argparse
+import asyncio
+import datetime
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpts.commands.arguments import (
+    CommandError,
+    Commands,
+    add_tenant_argument,
+    database_of,
+    no_tenant,
+)
+from hpts.config import Settings
+from hpts.domain.bank_accounts import BankAccount, BankAccountRefused, make_bank_account
+from hpts.domain.bank_statements import StatementInvalid
+from hpts.domain.limits import STATEMENT_FILE_BYTES_MAX, STATEMENT_FILES_MAX
+
+if TYPE_CHECKING:
+    from hpts.store.bank_imports import StatementFile
+    from hpts.store.bank_session import Actor, BankSessions
+
+FORMATS = ("camt053", "mt940", "bai2", "ofx", "csv")
+
+
+def add_bank_commands(commands: Commands) -> None:
+    bank = commands.add_parser(
+        "bank",
+        help="Reconcile bank accounts: add them, import statements, see what does not agree.",
+        description="Reconcile bank accounts with the ledger's cash. Add an account, import its "
+        "statements, then ask for the status; docs/OPERATIONS.md walks through it.",
+    )
+    actions = bank.add_subparsers(dest="action", required=True, metavar="ACTION")
+    account = actions.add_parser("account", help="Add and list bank accounts.")
+    _add_account_commands(account.add_subparsers(dest="verb", required=True, metavar="ACTION"))
+    imported = actions.add_parser(
+        "import",
+        help="Import statement files.",
+        description="Import statement files: all of them or, when one is bad, none. What was "
+        "imported before is recognized and changes nothing.",
+    )
+    add_tenant_argument(imported)
+    imported.add_argument(
+        "--format", choices=FORMATS, help="of the files; recognized by their beginning if absent"
+    )
+    imported.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    imported.set_defaults(run=_import)
+    status = actions.add_parser(
+        "status", help="How every bank account stands; exit status 1 when one has a break."
+    )
+    add_tenant_argument(status)
+    status.add_argument(
+        "--as-of", type=datetime.date.fromisoformat, metavar="DATE", help="today if absent"
+    )
+    status.set_defaults(run=_status)
+
+
+def _add_account_commands(actions: Commands) -> None:
+    added = actions.add_parser(
+        "add",
+        help="Add a bank account.",
+        description="Add a bank account: its statements are compared with one ledger account in "
+        "one currency, which no other bank account may have.",
+    )
+    add_tenant_argument(added)
+    added.add_argument("--ref", required=True, help="what the API and the commands call it")
+    added.add_argument("--account-code", required=True, help="the ledger account, such as 1000")
+    added.add_argument("--currency", required=True, help="ISO 4217, such as USD")
+    added.add_argument(
+        "--identifier",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="how files name it: an IBAN, an account number; may be repeated; REF if absent",
+    )
+    added.set_defaults(run=_account_add)
+    listed = actions.add_parser("list", help="List the bank accounts.")
+    add_tenant_argument(listed)
+    listed.set_defaults(run=_account_list)
+
+
+def _account_add(chosen: argparse.Namespace, settings: Settings) -> int:
+    from hpts.store.bank_accounts import add_bank_account  # noqa: PLC0415
+
+    async def add() -> None:
+        async with _sessions(settings).open(chosen.tenant.bytes) as session:
+            await add_bank_account(session, account, _operator())
+
+    with _refusals(chosen.tenant):
+        account = make_bank_account(
+            chosen.ref, chosen.account_code, chosen.currency, chosen.identifier
+        )
+        asyncio.run(add())
+    return 0
+
+
+def _account_list(chosen: argparse.Namespace, settings: Settings) -> int:
+    async def read() -> list[BankAccount]:
+        async with _sessions(settings).open(chosen.tenant.bytes) as session:
+            return await session.bank_accounts()
+
+    with _refusals(chosen.tenant):
+        accounts = asyncio.run(read())
+    for one in accounts:
+        names = ", ".join(one.identifiers)
+        print(f"{one.account_code:04d}  {one.currency}  {one.bank_account_ref}  {names}")
+    return 0
+
+
+def _sessions(settings: Settings) -> "BankSessions":
+    from hpts.store.admin_requests import AdminRequests  # noqa: PLC0415
+    from hpts.store.bank_session import BankSessions  # noqa: PLC0415
+
+    return BankSessions(AdminRequests(database_of(settings)))
+
+
+def _operator() -> "Actor":
+    from hpts.store.audit import operator  # noqa: PLC0415
+    from hpts.store.bank_session import Actor  # noqa: PLC0415
+
+    return Actor(*operator())
+
+
+def _import(chosen: argparse.Namespace, settings: Settings) -> int:
+    from hpts.store.bank_imports import Imported, import_statements  # noqa: PLC0415
+
+    def show(one: Imported) -> None:
+        what = "imported" if one.is_new else "known already, nothing changed:"
+        days = f"{one.statement.from_date} to {one.statement.to_date}"
+        print(f"{one.bank_account_ref}  {days}  {what} {one.line_count} lines", end="")
+        print(f", {one.repeated_line_count} of them repeated" if one.repeated_line_count else "")
+        if one.gap_minor:
+            print(
+                f"  the opening balance is {one.gap_minor} minor units off the last statement's "
+                "closing balance: a statement is missing, or one was changed"
+            )
+
+    sessions = _sessions(settings)
+    with _refusals(chosen.tenant):
+        files = _read_files(chosen.files, chosen.format)
+        done, match_count = asyncio.run(
+            import_statements(sessions, chosen.tenant.bytes, files, _operator())
+        )
+    for one in done:
+        show(one)
+    print(f"{match_count} matches")
+    return 0
+
+
+def _read_files(paths: list[Path], file_format: str | None) -> list["StatementFile"]:
+    """All files, read. Raises CommandError that lists everything that is wrong with any of them."""
+    from hpts.bank_files.reader import read_file  # noqa: PLC0415
+    from hpts.store.bank_imports import file_of  # noqa: PLC0415
+
+    if len(paths) > STATEMENT_FILES_MAX:
+        raise CommandError(f"import at most {STATEMENT_FILES_MAX} files at once")
+    found, problems = [], []
+    for path in paths:
+        if path.stat().st_size > STATEMENT_FILE_BYTES_MAX:
+            raise CommandError(f"{path} is over {STATEMENT_FILE_BYTES_MAX} bytes: split it")
+        content = path.read_bytes()
+        try:
+            found.append(file_of(path.name, content, read_file(content, file_format)))
+        except StatementInvalid as error:
+            problems.append(_listed(error, str(path)))
+    if problems:
+        raise CommandError("nothing was imported:\n" + "\n".join(problems))
+    return found
+
+
+def _status(chosen: argparse.Namespace, settings: Settings) -> int:
+    from hpts.store.bank_status import BREAK, bank_statuses  # noqa: PLC0415
+
+    day = chosen.as_of or datetime.datetime.now(datetime.UTC).date()
+    with _refusals(chosen.tenant):
+        found = asyncio.run(
+            bank_statuses(_sessions(settings), chosen.tenant.bytes, day, settings.bank_pending_days)
+        )
+    for one in found:
+        print(f"{one.bank_account_ref}  {one.status}  difference {one.difference_minor}")
+        if one.open_count:
+            print(
+                f"  {one.open_count} unmatched, the oldest of {one.oldest}: the bank's move "
+                f"{one.open_at_bank_minor}, the ledger's {one.open_in_ledger_minor} minor units"
+            )
+        if one.gap_minor:
+            print(f"  {one.gap_minor} minor units are missing between statements")
+    return 1 if any(one.status == BREAK for one in found) else 0
+
+
+@contextmanager
+def _refusals(tenant_id: uuid.UUID) -> Iterator[None]:
+    """Raises CommandError for what is refused, with what to do."""
+    from hpts.store.tenancy import TenantUnknown  # noqa: PLC0415
+    from hpts.store.wire import ConnectionLost, StatementFailed  # noqa: PLC0415
+
+    try:
+        yield
+    except BankAccountRefused as error:
+        raise CommandError(str(error)) from error
+    except StatementInvalid as error:
+        raise CommandError("nothing was imported:\n" + _listed(error)) from error
+    except TenantUnknown:
+        raise no_tenant(tenant_id) from None
+    except (ConnectionLost, StatementFailed) as error:
+        raise CommandError(f"the database said: {error}") from error
+
+
+def _listed(error: StatementInvalid, name: str = "") -> str:
+    before = f"{name}, " if name else ""
+    return "\n".join(f"  {before}{one.field}: {one.message}" for one in error.errors)

@@ -1,0 +1,184 @@
+"""Matches between a bank account's items: found by the rules, made by hand, undone by a new record.
+
+An item is in one match at most that was not undone: whoever takes it must take it from the open
+items, under the account's lock. Both sides of a match agree to the minor unit.
+"""
+
+import asyncio
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from typing import Any
+
+from hpts.domain.audit import Action
+from hpts.domain.bank_accounts import BankAccount
+from hpts.domain.bank_items import BANK, LEDGER, Item, ItemKey
+from hpts.domain.bank_matching import Match, Pair, match_items
+from hpts.domain.bank_sums import total
+from hpts.domain.limits import BANK_MATCH_WINDOW_DAYS, BANK_OPEN_ITEMS_MAX
+from hpts.store.bank_ledger import collect_cash_lines
+from hpts.store.bank_session import Actor, BankSession, BankSessions
+
+BY_RULE = Actor("hpts")
+
+
+class MatchRefused(Exception):
+    """A match cannot be made or undone; the message says why."""
+
+
+async def refresh(sessions: BankSessions, tenant_id: bytes, account: BankAccount) -> None:
+    """Take over new cash lines and match them. Without new lines there is nothing new to find: an
+    import matches in its own transaction. Raises what BankSessions raises."""
+    if await collect_cash_lines(sessions, tenant_id, account):
+        async with sessions.open(tenant_id) as session:
+            await session.lock(account.bank_account_ref)
+            await match_open_items(session, account)
+
+
+async def match_open_items(session: BankSession, account: BankAccount) -> int:
+    """Match by the rules, under the account's lock; how many matches came of it."""
+    ref = account.bank_account_ref
+    last = await session.row("read_last_bank_statement", bank_account_ref=ref)
+    if last is None:
+        return 0  # there is nothing to match with
+    rows = [
+        row
+        for side in (BANK, LEDGER)
+        for row in await session.rows(
+            "read_open_bank_items", bank_account_ref=ref, side=side, count=BANK_OPEN_ITEMS_MAX
+        )
+    ]
+    found = await asyncio.to_thread(
+        match_items,
+        [_item(row) for row in rows],
+        window_days=BANK_MATCH_WINDOW_DAYS,
+        refused=await _refused(session, ref),
+        offset_until=last[0],
+    )
+    await _insert(session, ref, found, BY_RULE)
+    return len(found)
+
+
+async def match_by_hand(
+    session: BankSession, bank_account_ref: str, items: Sequence[ItemKey], reason: str, actor: Actor
+) -> uuid.UUID:
+    """Match items because a person says so, as the last thing in the transaction; the
+    match. Raises MatchRefused."""
+    await _lock(session, bank_account_ref)
+    wanted = list(dict.fromkeys(items))
+    rows = await session.rows(
+        "find_open_bank_items", bank_account_ref=bank_account_ref, items=_keys(wanted)
+    )
+    found = sorted(map(_item, rows), key=lambda item: item.key)
+    missing = sorted(set(wanted) - {item.key for item in found})
+    if missing or len(found) < 2:
+        shown = ", ".join(f"{key.source_id}.{key.sequence}" for key in missing[:5])
+        raise MatchRefused(
+            f"not unmatched in this bank account: {shown}" if missing else "name two items or more"
+        )
+    banks = total(item for item in found if item.key.side == BANK)
+    ledgers = total(item for item in found if item.key.side == LEDGER)
+    if banks != ledgers:
+        raise MatchRefused(f"the bank's side moves {banks}, the ledger's {ledgers} minor units")
+    match = Match("manual", tuple(found), reason)
+    (made,) = await _insert(session, bank_account_ref, [match], actor)
+    said = {"reason": reason, "items": len(found)}
+    await session.record(Action.BANK_MATCH_MAKE, str(made), said, actor)
+    return made
+
+
+async def undo_match(session: BankSession, match_id: uuid.UUID, reason: str, actor: Actor) -> str:
+    """Undo a match in the session's transaction, as the last thing in it; its bank account. Raises
+    LookupError where there is none, MatchRefused where it was undone before."""
+    row = await session.row("read_bank_match", match_id=match_id)
+    if row is None:
+        raise LookupError(match_id)
+    ref = str(row[0])
+    await session.lock(ref)
+    _, is_undone = await session.row("read_bank_match", match_id=match_id)
+    if is_undone:
+        raise MatchRefused("the match was undone before")
+    await session.run("insert_bank_match_undo", match_id=match_id, reason=reason, actor=actor.name)
+    await session.run("reopen_bank_items", match_id=match_id)
+    await session.record(Action.BANK_MATCH_UNDO, str(match_id), {"reason": reason}, actor)
+    return ref
+
+
+async def _lock(session: BankSession, bank_account_ref: str) -> None:
+    try:
+        await session.lock(bank_account_ref)
+    except LookupError:
+        raise MatchRefused(f"there is no bank account {bank_account_ref!r}") from None
+
+
+async def _insert(
+    session: BankSession, bank_account_ref: str, matches: Sequence[Match], actor: Actor
+) -> list[uuid.UUID]:
+    if not matches:
+        return []
+    made = [uuid.uuid4() for _ in matches]
+    rows = [
+        {
+            "match_id": str(match_id),
+            "position": position,
+            "rule": match.rule,
+            "explanation": match.explanation,
+            "amount_minor": match.amount_minor,
+            "first_date": min(item.day for item in match.items).isoformat(),
+            "last_date": max(item.day for item in match.items).isoformat(),
+        }
+        for position, (match_id, match) in enumerate(zip(made, matches, strict=True), 1)
+    ]
+    items = [
+        {"match_id": str(match_id), "item_date": item.day.isoformat(), **item.key._asdict()}
+        for match_id, match in zip(made, matches, strict=True)
+        for item in match.items
+    ]
+    await session.run(
+        "insert_bank_matches",
+        bank_account_ref=bank_account_ref,
+        matches=json.dumps(rows),
+        actor=actor.name,
+    )
+    await session.run("insert_bank_match_items", items=json.dumps(items))
+    closed = await session.run(
+        "close_bank_items", bank_account_ref=bank_account_ref, items=json.dumps(items)
+    )
+    if closed.rowcount != len(items):
+        raise RuntimeError("a match took an item that was not open")
+    return made
+
+
+async def _refused(session: BankSession, bank_account_ref: str) -> frozenset[Pair]:
+    """Every two items that a person took out of one match."""
+    by_match: dict[uuid.UUID, list[ItemKey]] = {}
+    for match_id, side, source_id, sequence in await session.rows(
+        "read_refused_bank_pairs", bank_account_ref=bank_account_ref
+    ):
+        by_match.setdefault(match_id, []).append(_key(side, source_id, sequence))
+    return frozenset(
+        frozenset(pair) for keys in by_match.values() for pair in combinations(keys, 2)
+    )
+
+
+def _item(row: tuple[Any, ...]) -> Item:
+    side, source_id, sequence, amount, day, references, text, batch, reverses, is_reversal = row
+    return Item(
+        _key(side, source_id, sequence),
+        amount,
+        day,
+        tuple(references),
+        text,
+        batch,
+        "" if reverses is None else str(reverses),
+        is_reversal,
+    )
+
+
+def _key(side: str | bytes, source_id: uuid.UUID, sequence: int) -> ItemKey:
+    return ItemKey(side.decode() if isinstance(side, bytes) else side, str(source_id), sequence)
+
+
+def _keys(keys: Iterable[ItemKey]) -> str:
+    return json.dumps([key._asdict() for key in keys])
