@@ -79,6 +79,7 @@ def test_a_sound_ledger_has_no_findings_and_is_counted(story: Story) -> None:
         "loans": 3,
         "totals": totals,
         "blocks": 7,
+        "audit events": 3,
     }
     assert verified.head == f"7 {story.block(7)['block_hash'].hex()}"
 
@@ -174,7 +175,10 @@ def test_a_changed_original_of_a_reversal_is_found_by_its_hash(story: Story) -> 
         entry=story.unpaid,
         other=story.lent[0],
     )
-    assert story.found() == {"entry_hash": f"journal_entries {story.unpaid}"}
+    assert story.found() == {
+        "entry_hash": f"journal_entries {story.unpaid}",
+        "audit_reversals": f"journal_entries {story.unpaid}",
+    }
 
 
 @pytest.mark.parametrize(
@@ -532,7 +536,7 @@ def test_the_command_prints_what_it_checked_and_how_fast(story: Story) -> None:
     printed = out.getvalue()
     assert f"tenant {story.books.tenant_id}\n" in printed
     assert "10 entries, 28 lines, 3 loans, " in printed
-    assert "7 blocks in " in printed
+    assert "7 blocks, 3 audit events in " in printed
     assert " lines/s)" in printed
     assert f"head: block 7 {story.block(7)['block_hash'].hex()}\n" in printed
     assert f"sound: all {len(CHECKS)} checks passed" in printed

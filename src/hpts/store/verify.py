@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from hpts.domain.blocks import GROUP, genesis_hash
+from hpts.store.audit import NO_TENANT
 from hpts.store.tenancy import TenantUnknown
 from hpts.store.tenants import list_tenants
+from hpts.store.verify_audit import NO_AUDIT_HEAD, check_audit_events
 from hpts.store.verify_blocks import check_chain
 from hpts.store.verify_entries import Tally, check_entries
 from hpts.store.verify_progress import (
@@ -47,6 +49,10 @@ CHECKS = {
     "account_month_totals": "the accounts' totals by month equal their lines",
     "account_day_totals": "the accounts' totals by day equal their lines",
     "loans": "what the loans owe equals their lines",
+    "audit_number": "audit events are numbered from 1 without a gap",
+    "audit_chain": "an audit event names the hash of the one before",
+    "audit_hash": "an audit event is what was hashed when it was recorded",
+    "audit_reversals": "every reversal has its audit event",
     "loan_borrower": "a loan's borrower is the one that its disbursements name",
 }
 """Every check, in the order in which it is reported."""
@@ -63,6 +69,7 @@ class Verified(NamedTuple):
     seconds: float
     head: str
     """ "NUMBER HASH" """
+    audit_head: str
     kept: VerifiedTenant
 
 
@@ -80,6 +87,7 @@ def verify_tenant(
     """
     started = time.monotonic()
     findings = Findings()
+    known_audit = NO_AUDIT_HEAD if since is None else since.audit_head()
     if since is not None and since.block_number == 0:
         since = None  # there was nothing yet
     tally: Tally = defaultdict(int) if since is None else since.tally()
@@ -100,6 +108,8 @@ def verify_tenant(
         check_loan_sums(snapshot, findings, tally)
         counts["totals"] = check_totals(snapshot, findings, tally)
         counts["blocks"], head = check_chain(snapshot, findings, known)
+        audit = check_audit_events(snapshot, findings, known_audit)
+        counts["audit events"] = audit.event_number
     order = list(CHECKS)
     found = sorted(findings.all(), key=lambda finding: order.index(finding.check))
     return Verified(
@@ -108,7 +118,8 @@ def verify_tenant(
         found,
         time.monotonic() - started,
         f"{head.block_number} {head.block_hash.hex()}",
-        verified_tenant(head.block_number, head.block_hash, tally),
+        f"{audit.event_number} {audit.event_hash.hex()}",
+        verified_tenant(head.block_number, head.block_hash, tally, audit),
     )
 
 
@@ -146,7 +157,29 @@ def verify(
         if since is not None and not verified.findings:
             tenants[str(each)] = verified.kept
             save_progress(since, Progress(tenants))
+    if tenant_id is None:
+        kept = _verify_nobodys_events(database_url, tenants.get(str(NO_TENANT)), out)
+        is_sound = is_sound and kept is not None
+        if since is not None and kept is not None:
+            save_progress(since, Progress(tenants | {str(NO_TENANT): kept}))
     return 0 if is_sound else 1
+
+
+def _verify_nobodys_events(
+    database_url: str, earlier: VerifiedTenant | None, out: TextIO
+) -> VerifiedTenant | None:
+    """Verify the audit events that belong to no tenant; what to go on from, None with findings."""
+    findings = Findings()
+    known = NO_AUDIT_HEAD if earlier is None else earlier.audit_head()
+    with open_snapshot(database_url, NO_TENANT, is_nobodys=True) as snapshot:
+        audit = check_audit_events(snapshot, findings, known)
+    if audit.event_number or findings.all():
+        print("no tenant", file=out)
+        print(f"  head: audit event {audit.event_number} {audit.event_hash.hex()}", file=out)
+        _print_findings(findings.all(), out)
+    if findings.all():
+        return None
+    return verified_tenant(0, b"", defaultdict(int), audit)
 
 
 def _progress_on(out: TextIO) -> Callable[[str, int], None]:
@@ -163,9 +196,14 @@ def _print_verified(verified: Verified, since: VerifiedTenant | None, out: TextI
         print(f"  since block {since.block_number}, verified before", file=out)
     print(f"  {counted} in {verified.seconds:.2f} s ({speed:,.0f} lines/s)", file=out)
     print(f"  head: block {verified.head}", file=out)
-    for check, row, message in verified.findings:
-        print(f"  FAILED {check} ({CHECKS[check]})", file=out)
-        print(f"    {row}: {message}", file=out)
+    print(f"  head: audit event {verified.audit_head}", file=out)
+    _print_findings(verified.findings, out)
     if not verified.findings:
         skipped = 0 if since is None else len(FULL_ONLY)
         print(f"  sound: all {len(CHECKS) - skipped} checks passed", file=out)
+
+
+def _print_findings(findings: list[Finding], out: TextIO) -> None:
+    for check, row, message in findings:
+        print(f"  FAILED {check} ({CHECKS[check]})", file=out)
+        print(f"    {row}: {message}", file=out)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from hpts.store.verify_audit import NO_AUDIT_HEAD, AuditHead
 from hpts.store.verify_entries import Tally
 
 
@@ -21,6 +22,8 @@ class VerifiedTenant(msgspec.Struct, frozen=True):
     block_number: int
     block_hash: str
     sums: list[tuple[int, str, str, int, str, int]]
+    audit_number: int = 0
+    audit_hash: str = ""
 
     def tally(self) -> Tally:
         """The sums as the walk over entries continues them."""
@@ -29,6 +32,10 @@ class VerifiedTenant(msgspec.Struct, frozen=True):
             tally[account_code, currency.encode(), layer.encode(), day, direction.encode()] = amount
         return tally
 
+    def audit_head(self) -> AuditHead:
+        """Where the audit events ended; nowhere in a file of before there were any."""
+        return AuditHead(self.audit_number, bytes.fromhex(self.audit_hash))
+
 
 class Progress(msgspec.Struct, frozen=True):
     """The file. `tenants` by UUID."""
@@ -36,13 +43,17 @@ class Progress(msgspec.Struct, frozen=True):
     tenants: dict[str, VerifiedTenant] = {}
 
 
-def verified_tenant(block_number: int, block_hash: bytes, tally: Tally) -> VerifiedTenant:
+def verified_tenant(
+    block_number: int, block_hash: bytes, tally: Tally, audit: AuditHead = NO_AUDIT_HEAD
+) -> VerifiedTenant:
     """What is kept of a tenant that was found sound."""
     sums = [
         (account_code, currency.decode(), layer.decode(), day, direction.decode(), amount)
         for (account_code, currency, layer, day, direction), amount in sorted(tally.items())
     ]
-    return VerifiedTenant(block_number, block_hash.hex(), sums)
+    return VerifiedTenant(
+        block_number, block_hash.hex(), sums, audit.event_number, audit.event_hash.hex()
+    )
 
 
 def load_progress(path: Path) -> Progress:

@@ -132,11 +132,14 @@ class Followers:
 
 
 @contextmanager
-def open_snapshot(database_url: str, tenant_id: uuid.UUID) -> Iterator[Snapshot]:
-    """The tenant as it is now, suspended or not. Raises TenantUnknown, psycopg.Error."""
+def open_snapshot(
+    database_url: str, tenant_id: uuid.UUID, *, is_nobodys: bool = False
+) -> Iterator[Snapshot]:
+    """The tenant as it is now, suspended or not. Raises TenantUnknown, psycopg.Error. With
+    `is_nobodys` the rows of an id that no tenant has."""
     with _begin(database_url) as connection:
         row = connection.execute("SELECT pg_export_snapshot()").fetchone()
-        if row is None or not _enter(connection, tenant_id):
+        if row is None or not (_enter(connection, tenant_id) or is_nobodys):
             raise TenantUnknown
         yield Snapshot(database_url, tenant_id, row[0])
 
