@@ -49,10 +49,12 @@ PLACES = {
     "hpts.proofs": "leaf",
     "hpts.server": "edge",
     "hpts.state_lock": "edge",
+    "hpts.top": "edge",
 }
 """A package stands for all its modules."""
 ONLY_IN = {
-    "prometheus_client": ("hpts.metrics",),
+    "prometheus_client": ("hpts.metrics", "hpts.top"),
+    "rich": ("hpts.commands.top", "hpts.top"),
     "psycopg": ("hpts.store", "hpts.cli", "hpts.development", "hpts.embedded"),
     "jwt": ("hpts.http",),
     "cryptography": ("hpts.http", "hpts.proofs"),

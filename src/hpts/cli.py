@@ -19,6 +19,7 @@ from hpts.commands.reconcile import add_reconcile_command
 from hpts.commands.serving import add_serving_commands
 from hpts.commands.tenants import add_tenant_commands
 from hpts.commands.tokens import add_token_command
+from hpts.commands.top import add_top_command
 from hpts.config import ConfigError, load_settings
 from hpts.embedded import EmbeddedError
 from hpts.store.migrate import MigrationError
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     add_reconcile_command(commands)
     add_bank_commands(commands)
     add_demo_command(commands)
+    add_top_command(commands)
     return parser
 
 

@@ -163,7 +163,7 @@ HPTS is ready.
 
   Base URL       {base_url}/v1
   API document   {base_url}/docs
-  Metrics        {metrics_url}
+  Metrics        {metrics_url}  (live: hpts top)
   Demo tenant    {tenant_id}
   Client id      {issuer.client_id}
   Client secret  {issuer.client_secret}

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hpts.http.request_meters import OBJECTIVES, REQUESTS, note_request
+from hpts.http.request_meters import OBJECTIVES, REQUESTS, UNTIMED, note_request
 from hpts.http.routes import ROUTES, Route
 from hpts.meters import METERS
 from hpts.metrics.collector import WorkersCollector
@@ -123,3 +123,7 @@ def test_every_family_is_named_as_prometheus_wants_it_and_explained() -> None:
         assert family.name.startswith("hpts_")
         assert family.meaning.endswith(".")
         assert family.name.endswith("_total") == (type(family).__name__ == "Counter")
+
+
+def test_what_waits_for_as_long_as_it_is_asked_is_an_operation() -> None:
+    assert UNTIMED <= BY_ID.keys()

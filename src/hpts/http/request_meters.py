@@ -82,8 +82,8 @@ class Objective(NamedTuple):
     operations: frozenset[tuple[str, str]]
 
 
-UNTIMED: frozenset[str] = frozenset()
-"""Operations that take as long as they are asked to."""
+UNTIMED = frozenset(("listJournalEntries",))
+"""Operations that wait for as long as they are asked to."""
 UNTIMED_SCOPES = ("hpts:admin:", "hpts:reconciliation:")
 """Administration and reports, which go through as much as there is."""
 

@@ -1,0 +1,1 @@
+"""`hpts top`: a server's metrics, live in a terminal."""
