@@ -1,14 +1,17 @@
 """A flood of denials on a real server: few rows that tell of all, written before the end."""
 
+import base64
 import signal
 import time
 import uuid
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from hpts.http.checkpoint_key import CheckpointKey
 from hpts.http.issuer import DevelopmentIssuer
 from hpts.store.audit import NO_TENANT
 from hpts.store.tenants import add_tenant
@@ -32,6 +35,18 @@ def denials(database_url: str, tenant_id: uuid.UUID) -> dict[tuple[Any, ...], li
     return found
 
 
+def key_uses(database_url: str) -> list[str]:
+    with psycopg.connect(database_url) as connection:
+        query = "SELECT subject FROM audit_events WHERE tenant_id = %s AND action = 'key.use'"
+        return [subject for (subject,) in connection.execute(query, (NO_TENANT,)).fetchall()]
+
+
+def fingerprint_of(issuer: DevelopmentIssuer) -> str:
+    """SHA-256 of the raw public key, which ends the DER of an Ed25519 key."""
+    pem = CheckpointKey.load(issuer.checkpoint_key()).public_pem
+    return sha256(base64.b64decode("".join(pem.splitlines()[1:-1]))[-32:]).hexdigest()
+
+
 def test_a_flood_of_denials_is_a_few_rows_and_a_stop_loses_none(
     own_database_url: str,
     issuer: DevelopmentIssuer,
@@ -43,7 +58,8 @@ def test_a_flood_of_denials_is_a_few_rows_and_a_stop_loses_none(
     expired = issue_token(str(tenant_id), expires_in=-60)
     path = f"/v1/journal-entries/{uuid.uuid4()}"
     started = time.monotonic()
-    with serving(own_database_url, issuer, tmp_path / "log", port) as server:
+    key = {"HPTS_CHECKPOINT_KEY": str(issuer.checkpoint_key())}
+    with serving(own_database_url, issuer, tmp_path / "log", port, **key) as server:
         clients = [Client(port, token) for token in (poor, expired, "rubbish")]
         for at in range(DENIALS):
             assert clients[at % 2].get(path).status == (403, 401)[at % 2]
@@ -52,6 +68,7 @@ def test_a_flood_of_denials_is_a_few_rows_and_a_stop_loses_none(
         assert server.process.wait(30) == 0
     intervals = 1 + int((time.monotonic() - started) / 5)
     route = ("127.0.0.1", "GET /v1/journal-entries/{journal_entry_id}")
+    assert key_uses(own_database_url) == [f"checkpoint key {fingerprint_of(issuer)}"]
     own = denials(own_database_url, tenant_id)
     assert {kind: sum(counts) for kind, counts in own.items()} == {
         ("teller-7", *route, "insufficient_scope", "{}"): DENIALS // 2

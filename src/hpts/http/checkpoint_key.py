@@ -22,6 +22,7 @@ class CheckpointKey:
         self._key = key
         public = key.public_key()
         raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        self.fingerprint = sha256(raw).hexdigest()
         self._key_id = sha256(KEY_NAME.encode() + b"\n" + SIGNATURE_TYPE + raw).digest()[:4]
         self.public_pem = public.public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo

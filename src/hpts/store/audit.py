@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import psycopg
 
-from hpts.domain.audit import AuditEvent, Origin
+from hpts.domain.audit import Action, AuditEvent, Origin
 from hpts.domain.limits import AUDIT_TEXT_LENGTH_MAX
 from hpts.store.pool import Pool
 from hpts.store.statements import AUDIT_STATEMENTS, sql
@@ -40,6 +40,16 @@ def record_audit_event(
     psycopg.RawCursor(connection).execute(
         sql("record_audit_event").encode(), [tenant_id, *_values(event)]
     )
+
+
+def record_key_event(database_url: str, action: Action, subject: str) -> None:
+    """Record what this command does with a key, as nobody's event. As hpts_app, which the server's
+    own login may become. Raises psycopg.Error."""
+    actor, origin = operator()
+    event = AuditEvent(action=action, is_allowed=True, actor=actor, origin=origin, subject=subject)
+    with psycopg.connect(database_url, application_name="hpts") as connection:
+        connection.execute("SET ROLE hpts_app")
+        record_audit_event(connection, NO_TENANT, event)
 
 
 async def record_event_of_request(
