@@ -52,6 +52,21 @@ objects, which at saturation are a few requests in flight.
 LAST_LINES_SECONDS_MAX = 1
 KEPT_KEYS = KeptKeys(KEY_SET_BYTES_MAX)
 """Made when the server imports this, before any process is forked, so that all of them share it."""
+READS: dict[str, Callable[..., Awaitable[Response]]] = {
+    "getLoanBalance": balances.get_loan_balance,
+    "listLoanJournalEntries": journal.list_loan_journal_entries,
+    "getAccountBalance": balances.get_account_balance,
+    "listAccounts": accounting.list_accounts,
+    "getTrialBalance": accounting.get_trial_balance,
+    "listAccountEntries": accounting.list_account_entries,
+    "getLoan": accounting.get_loan,
+    "getLoanStatement": accounting.get_loan_statement,
+    "listJournalEntries": feed.list_journal_entries,
+    "getJournalEntry": journal.get_journal_entry,
+    "listPeriods": periods.list_periods,
+    "listAuditEvents": audit_events.list_audit_events,
+}
+"""What is answered from the ledger's reads alone."""
 
 
 def build_application() -> RsgiAdapter | AsgiAdapter:
@@ -158,9 +173,6 @@ def _handlers(
             origin_of=origin_of,
         )
 
-    def reading(handler: Callable[[Request, Ledger], Awaitable[Response]]) -> Handler:
-        return lambda request: handler(request, ledger)
-
     reconciler = Reconciler(database_url, ledger.reads.check_tenant)
     proofs = ProofEndpoints(ledger, load_checkpoint_key(settings))
     administration = Administration(AdminRequests(database_url), settings.max_body_bytes)
@@ -171,13 +183,6 @@ def _handlers(
         "postDisbursement": posting(postings.POST_DISBURSEMENT),
         "postAccrualBatch": posting(postings.POST_ACCRUAL_BATCH),
         "postReversal": posting(postings.POST_REVERSAL, entrance.origin_of),
-        "getLoanBalance": reading(balances.get_loan_balance),
-        "listLoanJournalEntries": reading(journal.list_loan_journal_entries),
-        "getAccountBalance": reading(balances.get_account_balance),
-        "listAccounts": reading(accounting.list_accounts),
-        "getTrialBalance": reading(accounting.get_trial_balance),
-        "listJournalEntries": reading(feed.list_journal_entries),
-        "getJournalEntry": reading(journal.get_journal_entry),
         "getJournalEntryProof": proofs.get_journal_entry_proof,
         "getLatestCheckpoint": proofs.get_latest_checkpoint,
         "getCheckpoint": proofs.get_checkpoint,
@@ -185,14 +190,12 @@ def _handlers(
         "getReconciliationStatus": reconciler.get_reconciliation_status,
         "closePeriod": changes.close_period,
         "reopenPeriod": changes.reopen_period,
-        "listPeriods": reading(periods.list_periods),
-        "listAuditEvents": reading(audit_events.list_audit_events),
         "getLiveness": health.get_liveness,
         "getReadiness": health.get_readiness,
         "getDocument": docs.get_document,
         "getDocsPage": docs.get_docs_page,
         "getDocsAsset": docs.get_docs_asset,
-    }
+    } | {name: partial(handler, ledger=ledger) for name, handler in READS.items()}
 
 
 def load_checkpoint_key(settings: Settings) -> CheckpointKey | None:

@@ -2,10 +2,8 @@
 
 import asyncio
 import datetime
-import random
 import uuid
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -21,27 +19,17 @@ from hpts.ledger import Ledger
 from hpts.posting import Posted
 from tests.store.ledger_fixture import (
     Books,
-    accrual,
     days_ago,
     disbursement,
     open_ledger,
     payment,
     posting_of,
-    reversal,
 )
 
-Found = TypeVar("Found")
+from .histories import CURRENCIES, booked_lines, post_history, with_ledger
+
 TODAY = days_ago(0).isoformat()
 NOW = TrialBalanceQuery(None, "SETTLED", None)
-CURRENCIES = ("USD", "EUR", "JPY")
-
-
-def with_ledger(books: Books, use: Callable[[Ledger], Awaitable[Found]]) -> Found:
-    async def scenario() -> Found:
-        async with open_ledger(books.database_url) as ledger:
-            return await use(ledger)
-
-    return asyncio.run(scenario())
 
 
 async def ask(ledger: Ledger, books: Books, query: TrialBalanceQuery = NOW) -> TrialBalance:
@@ -137,31 +125,10 @@ def test_totals_may_pass_int64(database_url: str) -> None:
     check_sides(read(books))
 
 
-def random_history(books: Books, seed: int) -> None:
-    """Loans in three currencies with entries of every kind over four months, effective on any day
-    whenever they are posted."""
-    draw = random.Random(seed)
-    loans = {uuid.UUID(int=draw.getrandbits(128)): currency for currency in 2 * CURRENCIES}
-
-    def day() -> datetime.date:
-        return days_ago(draw.randrange(120))
-
-    books.post(*(disbursement(loan, 10_000, currency=loans[loan], on=day()) for loan in loans))
-    for loan, currency in loans.items():
-        books.post(accrual({loan: draw.randrange(1, 90)}, on=day()))
-        paid = [draw.randrange(1, 4_000) for _ in range(4)]
-        made = books.post(*(payment(loan, minor, currency=currency, on=day()) for minor in paid))
-        books.post(reversal(made[-1], on=day()))
-
-
 def test_a_day_counts_what_is_effective_by_then(database_url: str, seed: int) -> None:
     books = Books(database_url)
-    random_history(books, seed)
-    lines = books.fetch(
-        "SELECT effective_at, account_code, currency, direction::text, amount_minor"
-        " FROM journal_lines JOIN journal_entries USING (tenant_id, journal_entry_id)"
-        " WHERE tenant_id = %s"
-    )
+    post_history(books, seed)
+    lines = booked_lines(books)
 
     async def check(ledger: Ledger) -> None:
         for ago in range(-1, 124):
@@ -176,14 +143,20 @@ def test_a_day_counts_what_is_effective_by_then(database_url: str, seed: int) ->
             assert shown == [(code, currency, *counted(day, code, currency))
                              for code, currency, *_ in shown]  # fmt: skip
 
-    def counted(day: datetime.date, code: str, currency: str) -> tuple[str, str]:
-        of_account = [row for row in lines if row[0] <= day and row[1:3] == (int(code), currency)]
-        return tuple(str(sum(row[4] for row in of_account if row[3] == side)) for side in "DC")  # type: ignore[return-value]
+    def counted(day: datetime.date, code: str, currency: str) -> tuple[str, ...]:
+        of_account = [
+            line
+            for line in lines
+            if line.day <= day and (line.account_code, line.currency) == (int(code), currency)
+        ]
+        return tuple(
+            str(sum(line.amount_minor for line in of_account if line.direction == side))
+            for side in "DC"
+        )
 
     with_ledger(books, check)
-    now = read(books)
-    assert now.accounts == read(books, NOW._replace(as_of_date=TODAY)).accounts
-    check_sides(now)
+    tomorrow = NOW._replace(as_of_date=days_ago(-1).isoformat())
+    assert read(books).accounts == read(books, tomorrow).accounts
 
 
 def test_the_sides_are_equal_at_every_moment_while_postings_arrive(database_url: str) -> None:

@@ -39,10 +39,13 @@ OPERATIONS = [
     ("POST", "/periods/close", "hpts:admin:*"),
     ("POST", "/periods/reopen", "hpts:admin:*"),
     ("GET", "/periods", "hpts:ledger:read"),
+    ("GET", "/accounts/1000/entries?currency=USD", "hpts:ledger:read"),
+    ("GET", f"/loans/{MISSING_ID}", "hpts:loans:read"),
+    ("GET", f"/loans/{MISSING_ID}/statement", "hpts:ledger:read"),
     ("GET", "/reconciliation/status", "hpts:reconciliation:read"),
     ("GET", "/audit-events", "hpts:admin:*"),
 ]
-SCOPES = sorted({scope for _, _, scope in OPERATIONS} | {"hpts:loans:read", "hpts:admin:*"})
+SCOPES = sorted({scope for _, _, scope in OPERATIONS} | {"hpts:admin:*"})
 OUR_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 

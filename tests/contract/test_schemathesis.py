@@ -96,6 +96,14 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", 400]
 [[operations]]
 include-operation-id = "getAccountBalance"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 404]
+
+[[operations]]
+include-operation-id = "listAccountEntries"
+checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 404]
+
+[[operations]]
+include-operation-id = "getLoanStatement"
+checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 404]
 """
 CONTROLS = "".join(f"\\u{code:04x}" for code in [*range(0x20), 0x7F])
 
@@ -143,7 +151,7 @@ def test_the_server_keeps_to_its_document(api, server, tmp_path: Path):
         "--seed",
         SEED,
         "--workers",
-        "4",
+        "1",  # in several threads CPython 3.11's ast.parse fails now and then (SystemError)
         "--continue-on-failure",
         "--no-color",
     ]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from msgspec import inspect
 
-from hpts.accounting import chart, trial_balance
+from hpts.accounting import account_statement, chart, loan_statement, trial_balance
 from hpts.domain.limits import (
     AUDIT_TEXT_LENGTH_MAX,
     LOANS_PER_ACCRUAL_MAX,
@@ -53,6 +53,12 @@ RESPONSES = (
     trial_balance.TrialBalanceLine,
     trial_balance.TrialBalanceTotal,
     trial_balance.TrialBalance,
+    account_statement.AccountStatementLine,
+    accounting.AccountEntryPage,
+    loan_statement.Loan,
+    loan_statement.LoanComponents,
+    loan_statement.LoanStatementLine,
+    accounting.LoanStatementPage,
     journal.JournalLine,
     journal.JournalEntry,
     journal.JournalEntryPage,
@@ -123,6 +129,9 @@ def test_posts_ask_for_an_idempotency_key_of_the_form_that_is_checked() -> None:
         ("getLoanBalance", balances.LOAN_PARAMETERS),
         ("getAccountBalance", balances.ACCOUNT_PARAMETERS),
         ("listAccounts", frozenset()),
+        ("listAccountEntries", accounting.ACCOUNT_ENTRIES_PARAMETERS),
+        ("getLoan", frozenset()),
+        ("getLoanStatement", accounting.LOAN_STATEMENT_PARAMETERS),
         ("getTrialBalance", accounting.TRIAL_BALANCE_PARAMETERS),
         ("listLoanJournalEntries", journal.PAGE_PARAMETERS),
         ("listAuditEvents", audit_events.AUDIT_PARAMETERS),
@@ -267,6 +276,7 @@ def test_every_status_of_a_problem_is_declared_where_it_may_occur() -> None:
         if operation["security"]:
             needed = {"200", "400", "401", "403", "429", "503"}
             needed |= {"201", "409", "413", "415", "422"} if method == "POST" else set()
+            needed |= {"406"} if "text/csv" in operation["responses"]["200"]["content"] else set()
             needed |= {"404"} if "{" in path or path.endswith("/latest") else set()
             assert needed == declared, operation["operationId"]
 

@@ -49,8 +49,9 @@ def test_every_code_of_the_rules_has_its_status() -> None:
     assert {code: KINDS[code].status for code in STATUS_OF} == STATUS_OF
 
 
-def test_the_only_other_codes_are_the_one_nobody_expects_and_the_one_for_partners() -> None:
-    assert KINDS.keys() - STATUS_OF.keys() == {"internal_error", "mtls_required"}
+def test_the_only_other_codes_are_our_own() -> None:
+    assert KINDS.keys() - STATUS_OF.keys() == {"internal_error", "mtls_required", "not_acceptable"}
+    assert KINDS["not_acceptable"].status == 406
     assert KINDS["internal_error"].status == 500
     assert KINDS["mtls_required"].status == 403
 

@@ -2,11 +2,9 @@
 
 import msgspec
 
+from hpts.accounting.portions import DIRECTIONS
 from hpts.domain.accounts import Account
-from hpts.domain.entries import Direction
 from hpts.store.accounting_reads import AccountingReads
-
-SIDES = {chr(side): side.name for side in Direction}
 
 
 class ChartAccount(msgspec.Struct, frozen=True):
@@ -31,6 +29,6 @@ def _shown(account: Account) -> ChartAccount:
         f"{account.account_code:04d}",
         account.name,
         account.account_type,
-        SIDES[account.normal_balance],
+        DIRECTIONS[account.normal_balance],
         account.role,
     )

@@ -89,6 +89,22 @@ PAGE_SIZE_DEFAULT = 50
 PAGE_LINES_MAX = 20_000
 """A page ends early rather than carry more lines than this (it always holds one entry)."""
 PAGE_TOKEN_LENGTH_MAX = 512
+ENTRIES_SEARCHED_MAX = 20_000
+"""A page of an account ends early rather than search more entries than this for its lines."""
+
+STREAMS_MAX = 4
+"""Exports that a worker sends at once, as many as it has readers; each asks one at a time."""
+STREAMS_PER_TENANT_MAX = 2
+STREAM_SECONDS_MAX = 600
+STREAM_STALL_SECONDS_MAX = 30
+"""How long a client may take nothing of an export before its connection is broken off."""
+STREAM_BYTES_AHEAD_MAX = 1024 * 1024
+"""How far an export may be ahead of its client."""
+EXPORT_ENTRIES_AT_ONCE = 250
+"""Entries that one query of an export reads."""
+EXPORT_LINES_AT_ONCE = 1_000
+"""Lines that an export reads, if they are not of one entry, and renders at a time: payments wait in
+the same event loop meanwhile."""
 
 FEED_PAGE_MAX = 1_000
 FEED_PAGE_DEFAULT = 200

@@ -15,13 +15,14 @@ from hpts.domain.rejections import Rejection
 from hpts.http.audit_trail import AuditTrail
 from hpts.http.auth import KeysUnavailable, TokenRefused, Verifier
 from hpts.http.client_certificate import Entrance
-from hpts.http.messages import Request, Response
+from hpts.http.messages import Request, Response, StreamedResponse
 from hpts.http.partners import TenantMarks, check_binding
 from hpts.http.problems import KINDS, ProblemRaised, render_problem
 from hpts.http.rate_limit import NO_LIMITS, RateLimits
 from hpts.http.request_meters import note_request
 from hpts.http.routes import Route, RouteTable
 from hpts.http.security_headers import ANSWER, PAGE, with_tls
+from hpts.http.streams import Streams
 from hpts.http.tracing import read_trace
 from hpts.store.pool import PoolBusy
 from hpts.store.tenancy import TenantUnknown
@@ -59,6 +60,7 @@ class App:
         self._trail = trail
         self._lines = lines
         self._problem_base_url = problem_base_url
+        self.streams = Streams()
         self.start = start
         self.stop = stop
         self._server_timing = server_timing
@@ -89,9 +91,13 @@ class App:
 
     def log(self, request: Request, status: int, code: str | None) -> None:
         """Count an answered request, and write its line."""
+        note_request(request.route, status, code, time.perf_counter() - request.started_at)
+        self.log_line(request, status, code)
+
+    def log_line(self, request: Request, status: int, code: str | None) -> None:
+        """Write the line of a request; a stream was counted when its first bytes were there."""
         route, principal = request.route, request.principal
         seconds = time.perf_counter() - request.started_at
-        note_request(route, status, code, seconds)
         self._lines.request(
             RequestLine(
                 self._lines.now(),
@@ -110,7 +116,12 @@ class App:
         route = request.route = self._find(request)
         if route.scope is not None:
             await self._authorize(request, route.scope)
-        return await self._handlers[route.operation_id](request)
+        response = await self._handlers[route.operation_id](request)
+        if type(response) is StreamedResponse:
+            self.streams.admit(request)
+            seconds = time.perf_counter() - request.started_at
+            note_request(route, response.status, None, seconds)
+        return response
 
     async def _authorize(self, request: Request, scope: str) -> None:
         """Token, the certificate it is bound to, scope, and the way that the caller must come."""

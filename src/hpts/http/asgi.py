@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from hpts.http.app import App
-from hpts.http.messages import BodyWatch, Request, broken_off, join_chunks
+from hpts.http.messages import BodyWatch, Request, StreamedResponse, broken_off, join_chunks
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -32,6 +32,10 @@ class AsgiRequest(Request):
     @property
     def peer(self) -> str:
         return "" if self._client is None else self._client[0]
+
+    @property
+    def client_address(self) -> tuple[str, int]:
+        return self._client or ("", 0)
 
     def header_values(self, name: str) -> list[str]:
         wanted = name.encode()
@@ -70,10 +74,31 @@ class AsgiAdapter:
     async def _serve(self, request: Request, send: Send) -> None:
         response, code = await self._app.answer(request)
         headers = [(name.encode(), value.encode("latin-1")) for name, value in response.headers]
+        if type(response) is StreamedResponse:
+            code = await self._stream(request, response, headers, send)
+            self._app.log_line(request, response.status, code)
+            return
         headers.append((b"content-length", b"%d" % len(response.body)))
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
         self._app.log(request, response.status, code)
+
+    async def _stream(
+        self,
+        request: Request,
+        response: StreamedResponse,
+        headers: list[tuple[bytes, bytes]],
+        send: Send,
+    ) -> str | None:
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+
+        async def send_chunk(chunk: bytes) -> None:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+        code = await self._app.streams.run(request, response, send_chunk)
+        if code is None:
+            await send({"type": "http.response.body", "body": b""})
+        return code
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:

@@ -61,13 +61,10 @@ async def get_account_balance(request: Request, ledger: Ledger) -> Response:
     """Everything debited and credited to an account in one currency and layer."""
     parameters = Parameters(request, ACCOUNT_PARAMETERS)
     code = parameters.path_text("account_code", ACCOUNT_CODE, "must be four digits")
-    currency = parameters.currency()
-    if currency is None:
-        parameters.refuse("currency", "required", "must be given: a balance is in one currency")
+    currency = parameters.required_currency()
     layer = parameters.layer()
     as_of_date = parameters.date("as_of_date")
     parameters.check()
-    currency = currency or ""
     account = await ledger.reads.account(
         request.client().tenant_id,
         code.encode(),

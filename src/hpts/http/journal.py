@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from hpts.accounting.portions import shown_details
 from hpts.domain.entries import format_timestamp
 from hpts.domain.limits import (
     PAGE_LINES_MAX,
@@ -59,14 +60,6 @@ class JournalEntry(msgspec.Struct, frozen=True):
 class JournalEntryPage(msgspec.Struct, frozen=True):
     items: list[JournalEntry]
     next_page_token: str | UnsetType
-
-
-class ShownDetails(msgspec.Struct, frozen=True):
-    """What of an entry's details is shown."""
-
-    external_ref: str | UnsetType = UNSET
-    description: str | UnsetType = UNSET
-    requested_effective_at: str | UnsetType = UNSET
 
 
 class PageQuery(NamedTuple):
@@ -153,7 +146,7 @@ def _within_bounds(entries: list[EntryRow]) -> list[EntryRow]:
 
 def render_entry(entry: EntryRow, lines: Iterable[LineRow]) -> JournalEntry:
     """An entry as it is shown: alone, in pages and in the feed."""
-    details = msgspec.json.decode(entry.details, type=ShownDetails)
+    details = shown_details(entry.details)
     return JournalEntry(
         entry.journal_entry_id,
         entry.event_type,

@@ -5,7 +5,7 @@ read, in size and in time. Which server interface carries them is the adapters' 
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Protocol
 
 import msgspec
@@ -30,6 +30,12 @@ class Response(msgspec.Struct):
     body: bytes
     headers: list[tuple[str, str]]
     is_page: bool = False
+
+
+class StreamedResponse(Response, kw_only=True):
+    """A response whose body comes in chunks, as the client takes them. `body` is empty."""
+
+    chunks: AsyncGenerator[bytes, None]
 
 
 class Headers(Protocol):
@@ -124,6 +130,11 @@ class Request(ABC):
     @abstractmethod
     def peer(self) -> str:
         """The address that the connection comes from, without the port."""
+
+    @property
+    @abstractmethod
+    def client_address(self) -> tuple[str, int]:
+        """The address and port that the connection comes from."""
 
     @abstractmethod
     def header_values(self, name: str) -> list[str]:

@@ -93,6 +93,13 @@ class Parameters:
             self.refuse("currency", "pattern", "must be three capital letters")
         return text
 
+    def required_currency(self) -> str:
+        """A currency's code by its form, which must be given."""
+        currency = self.currency()
+        if currency is None:
+            self.refuse("currency", "required", "must be given: a balance is in one currency")
+        return currency or ""
+
     def layer(self) -> str:
         """A layer's name; SETTLED where it was not given."""
         return self.choice("layer", LAYERS) or "SETTLED"

@@ -29,6 +29,7 @@ KINDS: dict[str, Kind] = {
     "mtls_required": Kind(403, "Mutual TLS is required", "This tenant or client is a partner: connect to the partners' address with its client certificate."),
     "not_found": Kind(404, "No such resource", "Check the path; this tenant has nothing there."),
     "method_not_allowed": Kind(405, "The method is not allowed here", "Use a method that Allow names."),
+    "not_acceptable": Kind(406, "No form of the answer is acceptable", "Send an Accept that takes application/json or text/csv, or none."),
     "idempotency_in_progress": Kind(409, "The key is being worked on", "Wait as Retry-After says, then send the same request with the same key."),
     "payload_too_large": Kind(413, "The body is too large", "Split the request."),
     "unsupported_media_type": Kind(415, "The body is not JSON", "Send Content-Type: application/json."),

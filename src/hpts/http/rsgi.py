@@ -7,7 +7,8 @@ from typing import Protocol
 from granian.rsgi import ProtocolClosed, ProtocolError  # type: ignore[attr-defined]
 
 from hpts.http.app import App
-from hpts.http.messages import BodyWatch, Request, broken_off, join_chunks
+from hpts.http.messages import BodyWatch, Request, StreamedResponse, broken_off, join_chunks
+from hpts.http.streams import ClientGone
 
 
 class RsgiHeaders(Protocol):
@@ -38,6 +39,15 @@ class RsgiProtocol(Protocol):
     def response_bytes(
         self, status: int, headers: list[tuple[str, str]], body: bytes, /
     ) -> None: ...
+    def response_stream(
+        self, status: int, headers: list[tuple[str, str]], /
+    ) -> "RsgiTransport": ...
+
+
+class RsgiTransport(Protocol):
+    """An answer under way. It takes whatever it is given, and ends with the application's call."""
+
+    def send_bytes(self, data: bytes, /) -> Awaitable[None]: ...
 
 
 class RsgiRequest(Request):
@@ -57,6 +67,10 @@ class RsgiRequest(Request):
     @property
     def peer(self) -> str:
         return self._scope.client.rpartition(":")[0].strip("[]")  # [::1]:50000 for IPv6
+
+    @property
+    def client_address(self) -> tuple[str, int]:
+        return self.peer, int(self._scope.client.rpartition(":")[2])
 
     def header_values(self, name: str) -> list[str]:
         return self._scope.headers.get_all(name)
@@ -92,5 +106,22 @@ class RsgiAdapter:
     async def __rsgi__(self, scope: RsgiScope, protocol: RsgiProtocol) -> None:
         request = RsgiRequest(scope, protocol, self._watch)
         response, code = await self._app.answer(request)
+        if type(response) is StreamedResponse:
+            code = await self._stream(request, response, protocol)
+            self._app.log_line(request, response.status, code)
+            return
         protocol.response_bytes(response.status, response.headers, response.body)
         self._app.log(request, response.status, code)
+
+    async def _stream(
+        self, request: Request, response: StreamedResponse, protocol: RsgiProtocol
+    ) -> str | None:
+        transport = protocol.response_stream(response.status, response.headers)
+
+        async def send(chunk: bytes) -> None:
+            try:
+                await transport.send_bytes(chunk)
+            except (ProtocolClosed, ProtocolError):
+                raise ClientGone from None
+
+        return await self._app.streams.run(request, response, send)

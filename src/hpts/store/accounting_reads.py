@@ -5,10 +5,12 @@ postings. Whoever calls turns rows into replies.
 """
 
 import uuid
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from hpts.domain.accounts import Account
 from hpts.store.pool import Pool
+from hpts.store.reads import NEWEST, EntryRow, LineRow, entry_of, line_of
 from hpts.store.tenancy import run_for_tenant
 from hpts.store.wire import Rows, Step
 
@@ -22,12 +24,70 @@ class AccountSum(NamedTuple):
     credit_minor: int
 
 
+class AccountKey(NamedTuple):
+    """What a statement of account is of; `layer` is a letter."""
+
+    account_code: int
+    currency: str
+    layer: str
+
+    @property
+    def parameters(self) -> tuple[bytes, bytes, bytes]:
+        return b"%d" % self.account_code, self.currency.encode(), self.layer.encode()
+
+
+class Opening(NamedTuple):
+    """Where a statement of account begins: debits less credits before its first day, and the newest
+    entry there is, which bounds the statement while postings arrive."""
+
+    account: Account
+    debits_less_credits_minor: int
+    newest_entry_id: str | None
+
+
+class LoanTerms(NamedTuple):
+    """What a loan's statement needs of it; the newest entry bounds it while postings arrive."""
+
+    borrower_id: str
+    currency: str
+    newest_entry_id: str
+
+
+class LoanFacts(NamedTuple):
+    """A loan as its row and its first entry tell it; instants count as in Batch."""
+
+    loan_id: str
+    borrower_id: str
+    currency: str
+    opened_at: int
+    opened_effective_at: str
+    disbursed_minor: int
+    last_activity_at: int
+
+
+class LoanChange(NamedTuple):
+    """What one entry changed of a loan, in minor units: components as owed, suspense as held. The
+    first row of a statement is the sum of all that stands before it, and of no entry."""
+
+    journal_entry_id: str | None
+    event_type: str
+    effective_at: str
+    posted_at: int
+    reverses_entry_id: str | None
+    details: bytes
+    principal_minor: int
+    interest_minor: int
+    fees_minor: int
+    suspense_minor: int
+
+
 class AccountingReads:
     """The queries of one database, over a pool of wires. All raise TenantUnknown, ConnectionLost,
-    StatementFailed and PoolBusy."""
+    StatementFailed and PoolBusy. `serves_suspended`: also for tenants that the API refuses."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, *, serves_suspended: bool = False) -> None:
         self._pool = pool
+        self._serves_suspended = serves_suspended
 
     async def accounts(self, tenant_id: bytes) -> list[Account]:
         """The tenant's chart, in the order of codes."""
@@ -52,8 +112,147 @@ class AccountingReads:
             for code, currency, debit, credit in sums
         ]
 
+    async def open_account(
+        self, tenant_id: bytes, key: AccountKey, from_date: str | None
+    ) -> Opening | None:
+        """Where the account's statement from a day on begins; None when there is no such account.
+        Without a day it begins with nothing."""
+        (rows,) = await self._run(
+            tenant_id,
+            _step(
+                "open_account_statement", tenant_id, *key.parameters, _optional(from_date), NEWEST
+            ),
+        )
+        if not rows:
+            return None
+        *account, debits_less_credits, newest = rows[0]
+        return Opening(_account(account), int(debits_less_credits or 0), _text_or_none(newest))
+
+    async def account_entries(
+        self,
+        tenant_id: bytes,
+        key: AccountKey,
+        *,
+        from_date: str,
+        to_date: str,
+        from_entry_id: str,
+        newest_entry_id: str,
+        count: int,
+    ) -> tuple[str, list[EntryRow]] | None:
+        """(day, at most `count` of its entries in posting order) of the first day in the range on
+        which the account was posted to; on `from_date` itself from `from_entry_id` on. Entries that
+        do not touch the account are among them. None when there is no such day."""
+        (rows,) = await self._run(
+            tenant_id,
+            _step(
+                "read_account_entries",
+                tenant_id,
+                *key.parameters,
+                from_date.encode(),
+                to_date.encode(),
+                from_entry_id.encode(),
+                newest_entry_id.encode(),
+                b"%d" % count,
+            ),
+        )
+        if not rows:
+            return None
+        return _text(rows[0][2]), [entry_of(row) for row in rows if row[0] is not None]
+
+    async def account_lines(
+        self, tenant_id: bytes, key: AccountKey, entry_ids: list[str]
+    ) -> list[LineRow]:
+        """The account's lines in the entries, entry by entry in their order."""
+        wanted = _array(entry_ids)
+        (lines,) = await self._run(
+            tenant_id, _step("read_account_lines", tenant_id, wanted, *key.parameters)
+        )
+        return [line_of(row) for row in lines]
+
+    async def loan(self, tenant_id: bytes, loan_id: str) -> LoanFacts | None:
+        """The loan, or None when there is no such loan."""
+        (rows,) = await self._run(tenant_id, _step("read_loan", tenant_id, loan_id.encode()))
+        if not rows:
+            return None
+        found, borrower, currency, opened_at, first_day, disbursed, last_activity = rows[0]
+        return LoanFacts(
+            _text(found),
+            _text(borrower),
+            _text(currency),
+            int(opened_at or 0),
+            _text(first_day),
+            int(disbursed or 0),
+            int(last_activity or 0),
+        )
+
+    async def loan_terms(self, tenant_id: bytes, loan_id: str) -> LoanTerms | None:
+        """Where the loan's statement begins, or None when there is no such loan."""
+        (rows,) = await self._run(
+            tenant_id, _step("open_loan_statement", tenant_id, loan_id.encode())
+        )
+        return LoanTerms(*map(_text, rows[0])) if rows else None
+
+    async def loan_changes(
+        self,
+        tenant_id: bytes,
+        loan_id: str,
+        *,
+        after_date: str,
+        after_entry_id: str,
+        to_date: str | None,
+        newest_entry_id: str,
+        count: int,
+    ) -> tuple[LoanChange, list[LoanChange]]:
+        """(what stands up to the entry `after_entry_id` of the day `after_date`, at most `count`
+        changes after it until the day `to_date`), in effective and then posting order. Entries
+        posted after `newest_entry_id` do not count."""
+        (rows,) = await self._run(
+            tenant_id,
+            _step(
+                "read_loan_statement",
+                tenant_id,
+                loan_id.encode(),
+                after_date.encode(),
+                after_entry_id.encode(),
+                _optional(to_date),
+                newest_entry_id.encode(),
+                b"%d" % count,
+            ),
+        )
+        before, *changes = (_loan_change(row) for row in rows)
+        return before, changes
+
+    async def last_block(self, tenant_id: bytes) -> int:
+        """The number of the tenant's newest block, 0 where there is none."""
+        (rows,) = await self._run(tenant_id, _step("read_last_block", tenant_id))
+        return int(rows[0][0] or 0)
+
+    async def journal_entries(
+        self, tenant_id: bytes, *, after_block: int, last_block: int, count: int
+    ) -> list[tuple[int, EntryRow]]:
+        """(block number, entry) of the blocks after one up to another, in the order of blocks: at
+        most `count` entries, or those of one block."""
+        (rows,) = await self._run(
+            tenant_id,
+            _step(
+                "read_journal_entries",
+                tenant_id,
+                b"%d" % after_block,
+                b"%d" % last_block,
+                b"%d" % count,
+            ),
+        )
+        return [(int(row[-1] or 0), entry_of(row[:-1])) for row in rows]
+
+    async def lines(self, tenant_id: bytes, entry_ids: list[str]) -> list[LineRow]:
+        """The lines of the entries, entry by entry in their order."""
+        (lines,) = await self._run(tenant_id, _step("read_lines", tenant_id, _array(entry_ids)))
+        return [line_of(row) for row in lines]
+
     async def _run(self, tenant_id: bytes, *steps: Step) -> list[Rows]:
-        return await run_for_tenant(self._pool, tenant_id, *steps)
+        return await run_for_tenant(
+            self._pool, tenant_id, *steps, serves_suspended=self._serves_suspended
+        )
 
 
 def _step(statement: str, tenant_id: bytes, *parameters: bytes | None) -> Step:
@@ -64,12 +263,35 @@ def _text(cell: bytes | None) -> str:
     return (cell or b"").decode()
 
 
+def _text_or_none(cell: bytes | None) -> str | None:
+    return None if cell is None else cell.decode()
+
+
 def _optional(text: str | None) -> bytes | None:
     return None if text is None else text.encode()
 
 
+def _array(entry_ids: list[str]) -> bytes:
+    return b"{" + ",".join(entry_ids).encode() + b"}"
+
+
 def _accounts(rows: Rows) -> list[Account]:
-    return [
-        Account(int(code or 0), *((cell or b"").decode() for cell in others))
-        for code, *others in rows
-    ]
+    return [_account(row) for row in rows]
+
+
+def _account(row: Sequence[bytes | None]) -> Account:
+    code, *others = row
+    return Account(int(code or 0), *map(_text, others))
+
+
+def _loan_change(row: Sequence[bytes | None]) -> LoanChange:
+    entry_id, event_type, effective_at, posted_at, reverses, details, *changes = row
+    return LoanChange(
+        _text_or_none(entry_id),
+        _text(event_type),
+        _text(effective_at),
+        int(posted_at or 0),
+        _text_or_none(reverses),
+        details or b"{}",
+        *(int(minor or 0) for minor in changes),
+    )
