@@ -7,11 +7,12 @@ STAMP := $(VENV)/.installed
 KERNEL := src/hpts/_posting.pyx $(wildcard src/hpts/_*.pxd)
 WORKERS ?= 2
 BASE ?= HEAD~1
+TOOLS := build/tools/.installed
 ROUNDS ?= 4
 ONLY ?=
 SCENARIO ?= mixed
 
-.PHONY: install run test soak faults fuzz check bench perf-report bench-compare loadtest clean help
+.PHONY: install run test soak faults fuzz check bench perf-report bench-compare loadtest lock lock-check audit clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -62,6 +63,24 @@ perf-report: install ## Measure everything, about 40 minutes; ONLY=name,name, QU
 loadtest: install ## Hold a scenario against the objectives; SCENARIO, USERS, SECONDS, OUT, HPTS_URL and TOKEN
 	$(BIN)/python -m loadtest $(SCENARIO) $(if $(USERS),--users $(USERS)) $(if $(SECONDS),--seconds $(SECONDS)) \
 		$(if $(OUT),--out $(OUT))
+
+$(TOOLS): constraints.txt
+	$(PYTHON) -m venv build/tools
+	build/tools/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		pip-audit pip-licenses pip-tools
+	touch $@
+
+lock: $(TOOLS) ## Write the image's locks anew, of pyproject.toml and constraints.txt, with every hash
+	build/tools/bin/python deploy/write_lock.py
+
+lock-check: ## Install from the locks as the Dockerfile does; HPTS_DATABASE_URL: migrate that database too
+	$(PYTHON) deploy/check_lock.py build/locked
+
+build/locked/bin/hpts: deploy/build.lock deploy/requirements.lock
+	$(MAKE) lock-check
+
+audit: $(TOOLS) build/locked/bin/hpts ## List the licences of what the image holds; look up vulnerabilities
+	build/tools/bin/python deploy/audit.py build/locked/bin/python
 
 clean: ## Remove what was built or installed here (not .hpts, which holds your books)
 	rm -rf $(VENV) build dist src/*.egg-info src/hpts/*.so .pytest_cache .mypy_cache .ruff_cache

@@ -136,8 +136,8 @@ def spoil_leaf(random: Random, value: Any) -> Any:
 
 
 def nested(random: Random, value: Any) -> Any:
-    """The value inside of arrays and objects; not so many that they could not be written here, where
-    each level is two calls deep. `arbitrary_bytes` nests as deep as you like."""
+    """The value inside of arrays and objects; not so many that they could not be written here, each
+    level two calls deep. `arbitrary_bytes` nests as deep as you like."""
     for _ in range(random.choice((1, 3, 20, 60))):
         value = [value] if random.random() < 0.5 else Members([("a", value)])
     return value
