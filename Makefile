@@ -79,8 +79,8 @@ lock-check: ## Install from the locks as the Dockerfile does; HPTS_DATABASE_URL:
 build/locked/bin/hpts: deploy/build.lock deploy/requirements.lock
 	$(MAKE) lock-check
 
-audit: $(TOOLS) build/locked/bin/hpts ## List the licences of what the image holds; look up vulnerabilities
-	build/tools/bin/python deploy/audit.py build/locked/bin/python
+audit: install $(TOOLS) build/locked/bin/hpts ## List the licences of what the image holds; look up vulnerabilities
+	build/tools/bin/python deploy/audit.py build/locked/bin/python $(BIN)/python
 
 clean: ## Remove what was built or installed here (not .hpts, which holds your books)
 	rm -rf $(VENV) build dist src/*.egg-info src/hpts/*.so .pytest_cache .mypy_cache .ruff_cache

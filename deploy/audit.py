@@ -1,7 +1,7 @@
 """What the image holds besides ours: the licence of each locked package, and known vulnerabilities.
 
-`python deploy/audit.py PYTHON`, the interpreter of an environment that holds what the locks name
-(`make audit` makes it). It fails on a licence that deploy/licences.toml does not allow, and on a
+`python deploy/audit.py PYTHON...`: interpreters of environments that together hold what is locked
+(`make audit` makes them: what builds is not in the image any more). It fails on a licence that deploy/licences.toml does not allow, and on a
 vulnerability. Where pip-audit cannot reach its data it says so: then nothing was looked up.
 """
 
@@ -43,11 +43,11 @@ def refused(
     shown: list[dict[str, str]], wanted: dict[str, str], rules: dict[str, Any]
 ) -> list[str]:
     """What is wrong: packages that are missing, of another version, or of a licence not allowed."""
-    found = {normalised(one["Name"]): one for one in shown}
+    found = {(normalised(one["Name"]), one["Version"]): one for one in shown}
     wrong = []
     for package, version in sorted(wanted.items()):
-        one = found.get(package)
-        if one is None or one["Version"] != version:
+        one = found.get((package, version))
+        if one is None:
             wrong.append(f"{package} {version} is locked and not installed; run make lock-check")
         elif not is_allowed(package, one["License"], rules):
             wrong.append(f"{package} {version}: {one['License']} is not in deploy/licences.toml")
@@ -67,17 +67,20 @@ def vulnerabilities(output: str) -> list[str] | None:
     ]
 
 
-def list_licences(python: str, wanted: dict[str, str]) -> list[str]:
-    asked = [sys.executable, "-m", "piplicenses", "--python", python, "--format=json"]
-    ran = subprocess.run(
-        [*asked, "--from=mixed", "--with-system"], capture_output=True, text=True, check=True
-    )
-    shown = json.loads(ran.stdout)
-    for one in shown:
-        if normalised(one["Name"]) in wanted:
-            print(f"{one['Name']:<28}{one['Version']:<14}{one['License']}")
-    rules = tomllib.loads((FOLDER / "licences.toml").read_text())
-    return refused(shown, wanted, rules)
+def list_licences(pythons: list[str], wanted: dict[str, str]) -> list[str]:
+    shown: list[dict[str, str]] = []
+    for python in pythons:
+        asked = [sys.executable, "-m", "piplicenses", "--python", python, "--format=json"]
+        asked += ["--from=mixed", "--with-system"]
+        ran = subprocess.run(asked, capture_output=True, text=True, check=True)
+        shown += json.loads(ran.stdout)
+    lines = {
+        f"{one['Name']:<28}{one['Version']:<14}{one['License']}"
+        for one in shown
+        if wanted.get(normalised(one["Name"])) == one["Version"]
+    }
+    print(*sorted(lines, key=str.casefold), sep="\n")
+    return refused(shown, wanted, tomllib.loads((FOLDER / "licences.toml").read_text()))
 
 
 def look_up_vulnerabilities() -> list[str]:
@@ -105,7 +108,7 @@ def main() -> None:
     wanted: dict[str, str] = {}
     for lock in LOCKS:
         wanted |= locked((FOLDER / lock).read_text())
-    wrong = list_licences(sys.argv[1], wanted) + look_up_vulnerabilities()
+    wrong = list_licences(sys.argv[1:], wanted) + look_up_vulnerabilities()
     if wrong:
         sys.exit("\n".join(wrong))
     print(f"{len(wanted)} locked packages, every licence allowed")
