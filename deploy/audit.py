@@ -1,8 +1,9 @@
 """What the image holds besides ours: the licence of each locked package, and known vulnerabilities.
 
 `python deploy/audit.py PYTHON...`: interpreters of environments that together hold what is locked
-(`make audit` makes them: what builds is not in the image any more). It fails on a licence that deploy/licences.toml does not allow, and on a
-vulnerability. Where pip-audit cannot reach its data it says so: then nothing was looked up.
+(`make audit` makes them: what builds is not in the image any more). It fails on a licence that
+deploy/licences.toml does not allow, and on a vulnerability. Where pip-audit cannot reach its data
+it says so: then nothing was looked up.
 """
 
 import json
