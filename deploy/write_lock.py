@@ -2,9 +2,11 @@
 
 Both come from pyproject.toml, in the versions of constraints.txt, with the hashes of all files of
 each version, so that they hold on every processor and Python. In the image psycopg is its C
-implementation, compiled there, and not the wheel that brings a libpq of its own.
+implementation, compiled there, and not the wheel that brings a libpq of its own. Remove a lock to
+have all its hashes fetched anew.
 """
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,14 +25,17 @@ def wanted() -> dict[str, list[str]]:
 
 def main() -> None:
     for name, requirements in wanted().items():
+        lock = ROOT / "deploy" / f"{name}.lock"
         with tempfile.TemporaryDirectory() as folder:
             source, made = Path(folder) / f"{name}.in", Path(folder) / f"{name}.lock"
             source.write_text("\n".join(requirements) + "\n")
+            if lock.exists():  # what stays in its version keeps its hashes, which are slow to fetch
+                shutil.copy(lock, made)
             compile_lock(source, made)
             lines = made.read_text().splitlines()
         kept = [line for line in lines if not line.startswith("#")]
         head = "# By `make lock`, of pyproject.toml and constraints.txt; never by hand."
-        (ROOT / "deploy" / f"{name}.lock").write_text("\n".join((head, *kept)) + "\n")
+        lock.write_text("\n".join((head, *kept)) + "\n")
         print(f"deploy/{name}.lock: {sum('==' in line for line in kept)} packages")
 
 
