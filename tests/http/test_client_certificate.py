@@ -127,6 +127,15 @@ def test_what_is_no_certificate_is_refused(entrance: Entrance, value: str) -> No
     assert refusal(entrance, value)
 
 
+def test_a_certificate_of_a_version_that_there_is_not_is_refused(
+    entrance: Entrance, partner: Issued
+) -> None:
+    version = b"\xa0\x03\x02\x01"
+    assert version + b"\x02" in partner.der
+    strange = partner.der.replace(version + b"\x02", version + b"\x12", 1)
+    assert refusal(entrance, f":{base64.b64encode(strange).decode()}:")
+
+
 def test_a_certificate_with_something_behind_it_is_refused(
     entrance: Entrance, partner: Issued
 ) -> None:

@@ -107,7 +107,7 @@ def thumbprint_of(value: str) -> bytes:
     try:
         certificate = base64.b64decode(sequence[1], validate=True)
         x509.load_der_x509_certificate(certificate)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise ValueError("must hold an X.509 certificate in DER") from None
     return sha256(certificate).digest()
 
