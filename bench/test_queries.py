@@ -9,11 +9,17 @@ import uuid
 from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
+import psycopg
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.conftest import Worker
+from hpts.domain.entries import EPOCH, MICROSECONDS_PER_DAY
+from hpts.domain.instants import Instant
+from hpts.store.known_fold import fold_all
+from hpts.store.known_reads import KnownReads
 from hpts.store.reads import EntryRow, LineRow
+from hpts.store.tenants import add_tenant
 from tests.store.ledger_fixture import days_ago, disbursement, payment
 
 ENTRIES, ENTRIES_SMALL = 5_000, 12
@@ -26,6 +32,28 @@ CASH, PRINCIPAL = b"1000", 1100
 PAGE_SIZE = 50
 QUERIES = 300
 WARM_UPS = 20
+
+KNOWN_ENTRIES = """
+    WITH named AS (
+        SELECT id, number,
+            timestamptz '2000-01-01 00:00:00+00' + at * interval '1 microsecond' AS at
+        FROM unnest(%(ids)s::uuid[], %(at)s::bigint[]) WITH ORDINALITY AS named (id, at, number)
+    ), entries AS (
+        INSERT INTO journal_entries
+        SELECT %(tenant)s, id, 'payment_received', (at AT TIME ZONE 'UTC')::date, at, id, NULL,
+            NULL, 'bench', 'bench:' || number, sha256(uuid_send(id)), '{}', '', sha256(uuid_send(id))
+        FROM named
+    ), lines AS (
+        INSERT INTO journal_lines
+        SELECT %(tenant)s, id, 1, NULL, sequence, account, direction, 'S', 'USD'
+        FROM named, (VALUES (1, 1000, 'D'), (2, 2100, 'C')) AS line (sequence, account, direction)
+    ), totals AS (
+        INSERT INTO account_totals VALUES (%(tenant)s, 1000, 'USD', 'S', 0, cardinality(%(ids)s), 0)
+    ), head AS (
+        UPDATE ledger_heads SET block_number = cardinality(%(ids)s) WHERE tenant_id = %(tenant)s
+    )
+    INSERT INTO ledger_blocks SELECT %(tenant)s, number, '', '', id, 1, '' FROM named
+"""
 
 pytestmark = pytest.mark.benchmark(group="queries")
 
@@ -55,6 +83,42 @@ def history(worker: Worker, is_measured: bool) -> History:
     return History(loan_id, [opened, *paid], days)
 
 
+class KnownHistory(NamedTuple):
+    """A payment of 1 minor unit a day for ten years, written as it was posted then."""
+
+    posted_at: list[int]
+    tenant_id: bytes
+    reads: KnownReads
+
+    def read(self, _: bytes, known_at: Instant) -> Coroutine[Any, Any, Any]:
+        return self.reads.account(
+            self.tenant_id, CASH, known_at, currency=b"USD", layer=b"S", as_of_date=None
+        )
+
+
+@pytest.fixture(scope="module")
+def known_history(worker: Worker, database_url: str, is_measured: bool) -> KnownHistory:
+    days = 3_652 if is_measured else 40
+    tenant_id = add_tenant(database_url, "Ten years")
+    now = datetime.datetime.now(datetime.UTC) - EPOCH
+    today = now // datetime.timedelta(microseconds=1)
+    posted_at = [today - (days - day) * MICROSECONDS_PER_DAY for day in range(days)]
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute(
+            KNOWN_ENTRIES.encode(),
+            {
+                "tenant": tenant_id,
+                "at": posted_at,
+                "ids": [uuid.UUID(bytes=Instant(at - 1).before_entry_id) for at in posted_at],
+            },
+        )
+    worker.run(fold_all(database_url, tenant_id.bytes))
+    if is_measured:
+        worker.settle()
+    return KnownHistory(posted_at, tenant_id.bytes, worker.ledger.known)
+
+
 def measure(benchmark: BenchmarkFixture, worker: Worker, query: Any, *parameters: Any) -> Any:
     """The answer of a query of Reads, which is asked many times over."""
 
@@ -73,7 +137,7 @@ def test_a_loan_balance_now(benchmark: BenchmarkFixture, worker: Worker, history
 def test_a_loan_balance_on_a_past_day(
     benchmark: BenchmarkFixture, worker: Worker, history: History
 ) -> None:
-    day = PAST_DAY.isoformat().encode()
+    day = PAST_DAY.isoformat()
     query = worker.ledger.reads.loan_as_of
     _, owed, _ = measure(benchmark, worker, query, history.loan_id.bytes, day)
     assert owed[PRINCIPAL] == LENT_MINOR - history.paid_minor(PAST_DAY)
@@ -116,3 +180,15 @@ def test_a_page_of_a_loan(
     expected = [str(entry_id) for entry_id in reversed(history.entry_ids[:end])]
     assert [entry.journal_entry_id for entry in entries] == expected[: PAGE_SIZE + 1]
     assert sorted(line.journal_entry_id for line in lines) == sorted(2 * expected[:PAGE_SIZE])
+
+
+@pytest.mark.parametrize("known", ["recently", "midway", "long ago"])
+def test_an_account_balance_as_it_was_known(
+    benchmark: BenchmarkFixture, worker: Worker, known_history: KnownHistory, known: str
+) -> None:
+    """Ten years in which each day's payments were posted on their day."""
+    share = {"recently": 0.999, "midway": 0.5, "long ago": 0.01}[known]
+    at = int(len(known_history.posted_at) * share)
+    known_at = Instant(known_history.posted_at[at])
+    account = measure(benchmark, worker, known_history.read, known_at)
+    assert account.debit_minor == at + 1

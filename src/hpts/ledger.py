@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 from hpts.batch_meters import FAILED, BatchTimes, meter_of
 from hpts.decisions import Decisions, audit_event_of
@@ -33,6 +34,8 @@ from hpts.store.append import confirm_earlier, open_batch, roll_back, write_batc
 from hpts.store.audit_reads import AuditReads
 from hpts.store.feed import Feed
 from hpts.store.heads import Heads
+from hpts.store.known_fold import fold_all
+from hpts.store.known_reads import KnownReads
 from hpts.store.lanes import LaneFull, Lanes
 from hpts.store.pool import Connect, Pool, PoolBusy, PoolState
 from hpts.store.proofs import Proofs
@@ -69,7 +72,8 @@ class Ledger:
         )
         self._readers = readers
         self.reads = Reads(readers)
-        self.accounting = AccountingReads(readers)
+        self.known = KnownReads(readers, partial(fold_all, database_url))
+        self.accounting = AccountingReads(readers, self.known)
         self.proofs = Proofs(readers)
         self.audit = AuditReads(readers)
         self.feed = Feed(readers)
@@ -126,6 +130,7 @@ class Ledger:
         await self._lanes.drain()
         await self._bulk_lanes.drain()
         self._writers.close()
+        await self.known.close()
         self.reads.close()
 
     async def post(self, tenant_id: bytes, posting: Posting) -> Outcome:

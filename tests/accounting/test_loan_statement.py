@@ -124,7 +124,7 @@ async def check_against_balance(
     ledger: Ledger, books: Books, loan_id: uuid.UUID, day: str, page: LoanPage
 ) -> None:
     """The closing is what the balance as of that day says."""
-    _, owed, _ = await ledger.reads.loan_as_of(books.tenant_id.bytes, loan_id.bytes, day.encode())
+    _, owed, _ = await ledger.reads.loan_as_of(books.tenant_id.bytes, loan_id.bytes, day)
     expected = tuple(owed.get(code, 0) for code in (1100, 1200, 1300))
     assert amounts(page.closing)[:3] == expected
 

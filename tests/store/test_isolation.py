@@ -1,5 +1,6 @@
 """With tenant A's setting, nothing that the application role can say sees or changes a row of B."""
 
+import asyncio
 import datetime
 import uuid
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
+from hpts.store.known_fold import fold_all
+from hpts.store.reconcile import reconcile
 from tests.bank.banking import fill_bank_tables
 
 from .ledger_fixture import Books, accrual, disbursement, payment
@@ -51,10 +54,15 @@ def two(own_database_url: str) -> Two:
                 (books.tenant_id,),
             )
             connection.execute(
+                "INSERT INTO known_slices VALUES (%s, gen_random_uuid())", (books.tenant_id,)
+            )
+            connection.execute(
                 "INSERT INTO moved_accruals VALUES (%s, now(), gen_random_uuid())",
                 (books.tenant_id,),
             )
         fill_bank_tables(books)
+        reconcile(own_database_url, books.tenant_id, None)
+        asyncio.run(fold_all(own_database_url, books.tenant_id.bytes))
         found.append(books)
     with psycopg.connect(own_database_url) as connection:
         tables = [name for (name,) in connection.execute(TENANT_TABLES.encode()).fetchall()]

@@ -11,6 +11,7 @@ import msgspec
 
 from hpts.domain.accounts import Account
 from hpts.domain.entries import Layer
+from hpts.domain.instants import Instant
 from hpts.store.accounting_reads import AccountingReads, AccountSum
 
 
@@ -20,6 +21,7 @@ class TrialBalanceQuery(NamedTuple):
     currency: str | None
     layer: str
     as_of_date: str | None
+    known_at: Instant | None = None
 
 
 class TrialBalanceLine(msgspec.Struct, frozen=True):
@@ -58,6 +60,7 @@ async def read_trial_balance(
         layer=chr(Layer[query.layer]),
         currency=query.currency,
         as_of_date=query.as_of_date,
+        known_at=query.known_at,
     )
     found = {currency: list(group) for currency, group in groupby(sums, lambda one: one.currency)}
     currencies = found if query.currency is None else {query.currency: found.get(query.currency)}

@@ -83,6 +83,15 @@ STATEMENT_IMPORTS_AT_ONCE = 2
 """Running and waiting in a worker; the next is told that too much is waiting."""
 
 PARAMETER_ERRORS_MAX = 100
+SLICE_LINES = 4_096
+"""When a slice of what was known when is full: so many lines, and those of a block more, are read
+one by one for an instant within it."""
+FOLDED_BLOCKS_MAX = 512
+"""Blocks that are folded at once."""
+FOLDED_SLICES_MAX = 16
+"""How often that is done in a transaction."""
+UNFOLDED_BLOCKS_MAX = 64
+"""Above it a read of what was known has the rest folded behind its back."""
 PERIOD_REASON_LENGTH_MAX = 500
 PAGE_SIZE_MAX = 200
 PAGE_SIZE_DEFAULT = 50

@@ -44,7 +44,7 @@ from hpts.http.problems import ProblemRaised
 from hpts.ledger import Ledger
 from hpts.store.accounting_reads import AccountKey
 
-TRIAL_BALANCE_PARAMETERS = frozenset(("currency", "layer", "as_of_date"))
+TRIAL_BALANCE_PARAMETERS = frozenset(("currency", "layer", "as_of_date", "known_at"))
 PAGED = frozenset(("page_size", "page_token"))
 PERIOD = frozenset(("from_date", "to_date"))
 ACCOUNT_ENTRIES_PARAMETERS = frozenset(("currency", "layer")) | PERIOD | PAGED
@@ -88,11 +88,14 @@ async def get_trial_balance(request: Request, ledger: Ledger) -> Response:
     is_csv = wants_csv(request)
     parameters = Parameters(request, TRIAL_BALANCE_PARAMETERS)
     query = TrialBalanceQuery(
-        parameters.currency(), parameters.layer(), parameters.date("as_of_date")
+        parameters.currency(),
+        parameters.layer(),
+        parameters.date("as_of_date"),
+        parameters.instant("known_at"),
     )
     parameters.check()
     found = await read_trial_balance(
-        ledger.accounting, request.client().tenant_id, query, today=today()
+        ledger.accounting, request.client().tenant_id, query, today=today(query.known_at)
     )
     return await whole_csv(trial_balance_table(found)) if is_csv else _json(found)
 

@@ -16,8 +16,8 @@ from hpts.store.loan_reads import LoanRow
 from hpts.store.reads import AccountRow
 
 ACCOUNT_CODE = re.compile(r"[0-9]{4}")
-LOAN_PARAMETERS = frozenset(("as_of_date",))
-ACCOUNT_PARAMETERS = frozenset(("currency", "layer", "as_of_date"))
+LOAN_PARAMETERS = frozenset(("as_of_date", "known_at"))
+ACCOUNT_PARAMETERS = frozenset(("currency", "layer", "as_of_date", "known_at"))
 
 
 class LoanBalance(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,15 +46,16 @@ async def get_loan_balance(request: Request, ledger: Ledger) -> Response:
     """What a loan owes. The day's true numbers, even where backdated entries make them negative."""
     parameters = Parameters(request, LOAN_PARAMETERS)
     loan_id, shown = parameters.path_identifier("loan_id")
-    as_of_date = parameters.date("as_of_date")
+    as_of_date, known_at = parameters.date("as_of_date"), parameters.instant("known_at")
     parameters.check()
     tenant_id = request.client().tenant_id
-    if as_of_date is None:
+    if as_of_date is None and known_at is None:
         loan = await ledger.reads.loan_now(tenant_id, loan_id)
         return _loan_response(shown, loan, today())
-    loan, owed, newest = await ledger.reads.loan_as_of(tenant_id, loan_id, as_of_date.encode())
+    loan, owed, newest = await ledger.reads.loan_as_of(tenant_id, loan_id, as_of_date, known_at)
     chart = await ledger.chart(tenant_id)
-    return _loan_response(shown, loan and _as_of(loan, chart, owed, newest), as_of_date)
+    then = loan and _as_of(loan, chart, owed, newest)
+    return _loan_response(shown, then, as_of_date or today(known_at))
 
 
 async def get_account_balance(request: Request, ledger: Ledger) -> Response:
@@ -63,18 +64,29 @@ async def get_account_balance(request: Request, ledger: Ledger) -> Response:
     code = parameters.path_text("account_code", ACCOUNT_CODE, "must be four digits")
     currency = parameters.required_currency()
     layer = parameters.layer()
-    as_of_date = parameters.date("as_of_date")
+    as_of_date, known_at = parameters.date("as_of_date"), parameters.instant("known_at")
     parameters.check()
-    account = await ledger.reads.account(
-        request.client().tenant_id,
-        code.encode(),
-        currency.encode(),
-        LAYERS[layer],
-        as_of_date.encode() if as_of_date else None,
-    )
+    tenant_id = request.client().tenant_id
+    if known_at is None:
+        account = await ledger.reads.account(
+            tenant_id,
+            code.encode(),
+            currency.encode(),
+            LAYERS[layer],
+            as_of_date.encode() if as_of_date else None,
+        )
+    else:
+        account = await ledger.known.account(
+            tenant_id,
+            code.encode(),
+            known_at,
+            currency=currency.encode(),
+            layer=LAYERS[layer],
+            as_of_date=as_of_date,
+        )
     if account is None:
         raise ProblemRaised("not_found")
-    return _account_response(code, account, currency, layer, as_of_date or today())
+    return _account_response(code, account, currency, layer, as_of_date or today(known_at))
 
 
 def _as_of(loan: LoanRow, chart: Chart, owed: dict[int, int], newest: int | None) -> LoanRow:

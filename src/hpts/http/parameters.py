@@ -10,6 +10,7 @@ from collections.abc import Collection
 from urllib.parse import unquote_to_bytes
 
 from hpts.domain.identifiers import format_identifier
+from hpts.domain.instants import Instant, parse_instant
 from hpts.domain.limits import PARAMETER_ERRORS_MAX
 from hpts.domain.rejections import FieldError
 from hpts.http.messages import Request
@@ -75,6 +76,16 @@ class Parameters:
                 self.refuse(name, "format", "must be a date (YYYY-MM-DD)")
         return text
 
+    def instant(self, name: str) -> Instant | None:
+        """An instant, or None where it was not given."""
+        text = self._query.get(name)
+        if text is None:
+            return None
+        instant = parse_instant(text)
+        if instant is None:
+            self.refuse(name, "format", "must be an RFC 3339 instant (2026-10-31T23:59:59Z)")
+        return instant
+
     def text(self, name: str) -> str | None:
         """A parameter as it was written, or None."""
         return self._query.get(name)
@@ -127,9 +138,10 @@ class Parameters:
             self._query[name] = value
 
 
-def today() -> str:
-    """Today in UTC."""
-    return datetime.datetime.now(datetime.UTC).date().isoformat()
+def today(known_at: Instant | None = None) -> str:
+    """Today in UTC; of an instant that was earlier its day."""
+    now = datetime.datetime.now(datetime.UTC).date()
+    return (now if known_at is None else min(now, known_at.day)).isoformat()
 
 
 def _decode(piece: bytes) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from hpts.domain.accounts import Account
+from hpts.domain.instants import Instant
+from hpts.store.known_reads import KnownReads, known_steps
 from hpts.store.pool import Pool
 from hpts.store.reads import NEWEST, EntryRow, LineRow, entry_of, line_of
 from hpts.store.tenancy import run_for_tenant
@@ -85,8 +87,11 @@ class AccountingReads:
     """The queries of one database, over a pool of wires. All raise TenantUnknown, ConnectionLost,
     StatementFailed and PoolBusy. `serves_suspended`: also for tenants that the API refuses."""
 
-    def __init__(self, pool: Pool, *, serves_suspended: bool = False) -> None:
+    def __init__(
+        self, pool: Pool, known: KnownReads | None = None, *, serves_suspended: bool = False
+    ) -> None:
         self._pool = pool
+        self._known = known
         self._serves_suspended = serves_suspended
 
     async def accounts(self, tenant_id: bytes) -> list[Account]:
@@ -95,18 +100,40 @@ class AccountingReads:
         return _accounts(accounts)
 
     async def trial_balance(
-        self, tenant_id: bytes, *, layer: str, currency: str | None, as_of_date: str | None
+        self,
+        tenant_id: bytes,
+        *,
+        layer: str,
+        currency: str | None,
+        as_of_date: str | None,
+        known_at: Instant | None = None,
     ) -> tuple[list[Account], list[AccountSum]]:
         """The chart, and the sums of the accounts that were ever posted to in `layer` (a letter),
-        by currency: all of them or one; all that is posted, or what is effective by a day."""
+        by currency: all of them or one; all that is posted, or what is effective by a day; as far
+        as it was known at an instant."""
         which = (layer.encode(), _optional(currency))
-        accounts, sums = await self._run(
-            tenant_id,
-            _step("read_accounts", tenant_id),
-            _step("sum_trial_balance", tenant_id, *which)
-            if as_of_date is None
-            else _step("sum_trial_balance_as_of", tenant_id, *which, as_of_date.encode()),
-        )
+        chart = _step("read_accounts", tenant_id)
+        if known_at is not None:
+            steps = known_steps(
+                tenant_id,
+                known_at,
+                layer=which[0],
+                currency=which[1],
+                account_code=None,
+                as_of_date=as_of_date,
+            )
+            accounts, sums, backlog = await self._run(tenant_id, chart, *steps)
+            if self._known is not None:
+                self._known.note_backlog(tenant_id, backlog)
+        elif as_of_date is None:
+            accounts, sums = await self._run(
+                tenant_id, chart, _step("sum_trial_balance", tenant_id, *which)
+            )
+        else:
+            day = as_of_date.encode()
+            accounts, sums = await self._run(
+                tenant_id, chart, _step("sum_trial_balance_as_of", tenant_id, *which, day)
+            )
         return _accounts(accounts), [
             AccountSum(int(code or 0), _text(currency), int(debit or 0), int(credit or 0))
             for code, currency, debit, credit in sums

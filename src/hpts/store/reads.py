@@ -8,6 +8,7 @@ from datetime import date
 from typing import NamedTuple
 
 from hpts.domain.entries import day_of
+from hpts.domain.instants import Instant
 from hpts.store.loan_reads import LoanReads, LoanRow
 from hpts.store.periods import PeriodRow
 from hpts.store.pool import Pool
@@ -91,15 +92,25 @@ class Reads:
         return await self._loans.read(tenant_id, loan_id)
 
     async def loan_as_of(
-        self, tenant_id: bytes, loan_id: bytes, as_of_date: bytes
+        self,
+        tenant_id: bytes,
+        loan_id: bytes,
+        as_of_date: str | None,
+        known_at: Instant | None = None,
     ) -> tuple[LoanRow | None, dict[int, int], int | None]:
-        """The loan now, what it owed by account code on a past day, and the newest posting
-        counted."""
+        """The loan now, what it owed by account code on a past day (on any without one) as far as
+        it was known at an instant, and the newest posting counted."""
         loans, sums = await run_for_tenant(
             self._pool,
             tenant_id,
             _step("read_loan_balance", tenant_id, _uuid(loan_id)),
-            _step("sum_loan_lines", tenant_id, _uuid(loan_id), as_of_date),
+            _step(
+                "sum_loan_lines",
+                tenant_id,
+                _uuid(loan_id),
+                (as_of_date or "infinity").encode(),
+                NEWEST if known_at is None else _uuid(known_at.before_entry_id),
+            ),
         )
         newest = max((int(row[2]) for row in sums if row[2] is not None), default=None)
         return _loan(loans), {int(row[0] or b""): int(row[1] or b"") for row in sums}, newest

@@ -1,9 +1,12 @@
 """Reconciles every tenant now and then, by one worker of all that share the database.
 
+On the way it folds what was posted since into the totals by posting (known_fold.py).
+
 Which one is decided by an advisory lock that lives as long as its connection; when that worker ends
 another takes its place within an interval. It runs in a thread of its own and holds up nobody.
 """
 
+import asyncio
 import threading
 import time
 import uuid
@@ -12,10 +15,11 @@ from typing import Any
 
 import psycopg
 
+from hpts.store.known_fold import fold_all
 from hpts.store.reconcile import Reconciliation, ReconciliationBusy, reconcile
 from hpts.store.statements import sql
 from hpts.store.tenancy import TenantUnknown
-from hpts.store.wire import ConnectionLost
+from hpts.store.wire import ConnectionLost, StatementFailed
 from hpts.telemetry import logger
 
 ELECTION_LOCK = 0x5245434F4E  # "RECON"
@@ -47,7 +51,7 @@ class ReconcileSchedule:
         while not self._is_stopping.wait(self._every_seconds):
             try:
                 self._serve_while_elected()
-            except (psycopg.Error, ConnectionLost) as error:
+            except (psycopg.Error, ConnectionLost, StatementFailed) as error:
                 logger.warning("reconciliation by schedule: %s", error)
             except Exception as error:  # the next round may do better
                 logger.error("reconciliation by schedule: %r", error, exc_info=error)
@@ -83,7 +87,15 @@ class ReconcileSchedule:
                     {"tenant_id": tenant_id, "full_every_seconds": self._full_every_seconds},
                 ).fetchone()
             if due is not None:
+                self._fold(tenant_id)
                 yield tenant_id, due[0]
+
+    def _fold(self, tenant_id: uuid.UUID) -> None:
+        """What was posted since the last round, so that no read of what was known is far behind."""
+        try:
+            asyncio.run(fold_all(self._database_url, tenant_id.bytes))
+        except TenantUnknown:
+            return  # suspended meanwhile
 
     def _reconcile(self, tenant_id: uuid.UUID, *, is_full: bool) -> None:
         try:

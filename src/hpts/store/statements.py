@@ -53,6 +53,8 @@ READER_STATEMENTS = (
     "open_loan_statement",
     "read_loan_statement",
     "read_journal_entries",
+    "sum_known",
+    "read_known_backlog",
     "read_entry",
     "read_loan_entries",
     "read_lines",

@@ -1,5 +1,6 @@
--- store/reads.py: what the entries effective by the day $3 add up to for the loan $2, by account,
--- with the newest posting among them. Takes no lock. OFFSET 0 keeps the lines a probe per entry.
+-- store/reads.py: what the entries effective by the day $3, and before the identifier $4, add up to for
+-- the loan $2, by account, with the newest posting among them. Takes no lock. OFFSET 0 keeps the lines
+-- a probe per entry.
 WITH counted AS (
     SELECT entry.posted_at, line.account_code, line.layer, line.direction, line.amount_minor
     FROM journal_entries AS entry
@@ -11,6 +12,7 @@ WITH counted AS (
         OFFSET 0
     ) AS line
     WHERE entry.tenant_id = $1::uuid AND entry.loan_id = $2::uuid AND entry.effective_at <= $3::date
+        AND entry.journal_entry_id < $4::uuid
     UNION ALL
     SELECT entry.posted_at, line.account_code, line.layer, line.direction, line.amount_minor
     FROM entry_loans AS touched
@@ -28,6 +30,7 @@ WITH counted AS (
         OFFSET 0
     ) AS line
     WHERE touched.tenant_id = $1::uuid AND touched.loan_id = $2::uuid
+        AND touched.journal_entry_id < $4::uuid
         AND entry.effective_at <= $3::date
 )
 SELECT account_code,
