@@ -15,6 +15,7 @@ from hpts.commands.audit import add_audit_commands
 from hpts.commands.bank import add_bank_commands
 from hpts.commands.books import add_books_commands
 from hpts.commands.demo import add_demo_command
+from hpts.commands.exporting import add_export_command
 from hpts.commands.reconcile import add_reconcile_command
 from hpts.commands.serving import add_serving_commands
 from hpts.commands.tenants import add_tenant_commands
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     add_books_commands(commands)
     add_reconcile_command(commands)
     add_bank_commands(commands)
+    add_export_command(commands)
     add_demo_command(commands)
     add_top_command(commands)
     return parser

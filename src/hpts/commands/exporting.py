@@ -1,0 +1,211 @@
+"""`hpts export ...`: what an accountant or an auditor takes away, as CSV or JSON Lines.
+
+It reads in short queries, so it may run against a standby and beside a busy server. A file is whole
+or not there: it is written beside its place and moved when it is done.
+"""
+
+import argparse
+import asyncio
+import datetime
+import os
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TypeAlias
+
+from hpts.accounting.account_statement import AccountStatementQuery, open_account_statement
+from hpts.accounting.chart import read_chart
+from hpts.accounting.journal_table import open_journal
+from hpts.accounting.loan_statement import LoanStatementQuery, open_loan_statement, read_loan
+from hpts.accounting.report_tables import (
+    account_table,
+    chart_table,
+    loan_statement_table,
+    loan_table,
+    trial_balance_table,
+)
+from hpts.accounting.tables import FORMS, Table
+from hpts.accounting.trial_balance import TrialBalanceQuery, read_trial_balance
+from hpts.commands.arguments import (
+    CommandError,
+    Commands,
+    add_tenant_argument,
+    database_of,
+    no_tenant,
+)
+from hpts.config import Settings
+from hpts.domain.entries import Layer
+from hpts.store.accounting_reads import AccountingReads, AccountKey
+from hpts.store.pool import Pool
+from hpts.store.tenancy import TenantUnknown
+from hpts.store.wire import ConnectionLost, StatementFailed
+
+PROGRESS_SECONDS = 2.0
+BUFFER_BYTES = 1024 * 1024
+Open: TypeAlias = Callable[[AccountingReads, bytes, argparse.Namespace], Awaitable[Table]]
+
+
+def add_export_command(commands: Commands) -> None:
+    """`hpts export` with what there is to export."""
+    summary = "Write books to a file: a trial balance, statements, the whole journal."
+    export = commands.add_parser("export", help=summary, description=summary)
+    kinds = export.add_subparsers(dest="kind", required=True, metavar="WHAT")
+    _add_kind(kinds, "accounts", _open_chart, "The chart of accounts.")
+    trial = _add_kind(kinds, "trial-balance", _open_trial_balance, "Every account's balance.")
+    trial.add_argument("--currency", type=_currency, help="only this one; without it all")
+    _add_layer(trial)
+    trial.add_argument("--as-of", type=_day, metavar="DATE", help="at the end of a day, else now")
+    account = _add_kind(
+        kinds, "account-entries", _open_account, "The lines of an account with running balances."
+    )
+    account.add_argument("--account", required=True, type=_account_code, metavar="CODE")
+    account.add_argument("--currency", required=True, type=_currency)
+    _add_layer(account)
+    _add_period(account)
+    loan = _add_kind(kinds, "loan", _open_loan, "A loan's metadata.")
+    statement = _add_kind(
+        kinds, "loan-statement", _open_loan_statement, "What was owed, changed, and is owed."
+    )
+    for parser in (loan, statement):
+        parser.add_argument("--loan", required=True, type=uuid.UUID, metavar="UUID")
+    _add_period(statement)
+    _add_kind(kinds, "journal", _open_journal, "Every line, in the order of blocks, for auditors.")
+
+
+def _add_kind(kinds: Commands, name: str, opened: Open, summary: str) -> argparse.ArgumentParser:
+    kind = kinds.add_parser(name, help=summary, description=summary)
+    add_tenant_argument(kind)
+    kind.add_argument(
+        "--format", choices=FORMS, default="csv", help="csv (default), or json: an object a line"
+    )
+    kind.add_argument(
+        "--output", type=Path, metavar="FILE", help="written whole or not at all; else to stdout"
+    )
+    kind.set_defaults(run=_export, opened=opened)
+    return kind
+
+
+def _add_layer(kind: argparse.ArgumentParser) -> None:
+    kind.add_argument("--layer", choices=[layer.name for layer in Layer], default="SETTLED")
+
+
+def _add_period(kind: argparse.ArgumentParser) -> None:
+    kind.add_argument("--from", dest="from_date", type=_day, metavar="DATE")
+    kind.add_argument("--to", dest="to_date", type=_day, metavar="DATE")
+
+
+def _export(chosen: argparse.Namespace, settings: Settings) -> int:
+    database_url = database_of(settings)
+    with _output(chosen.output) as file:
+        try:
+            asyncio.run(_write(database_url, chosen, file))
+        except TenantUnknown:
+            raise no_tenant(chosen.tenant) from None
+        except (ConnectionLost, StatementFailed) as error:
+            raise CommandError(f"the database said: {error}") from error
+    return 0
+
+
+async def _write(database_url: str, chosen: argparse.Namespace, file: IO[bytes]) -> None:
+    pool = Pool.of_readers(database_url, 1, waiters_max=1)
+    try:
+        reads = AccountingReads(pool, serves_suspended=True)
+        table: Table = await chosen.opened(reads, chosen.tenant.bytes, chosen)
+        form = FORMS[chosen.format](table.columns)
+        file.write(form.head())
+        count, told_at = 0, time.monotonic()
+        async for rows in table.portions:
+            file.write(form.body(rows))
+            count += len(rows)
+            if time.monotonic() - told_at > PROGRESS_SECONDS:
+                told_at = time.monotonic()
+                print(f"hpts export: {count:,} rows", file=sys.stderr)
+    finally:
+        pool.close()
+
+
+@contextmanager
+def _output(path: Path | None) -> Iterator[IO[bytes]]:
+    """Where to write: a file that takes its place at the end, or standard output."""
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with tempfile.NamedTemporaryFile(
+        dir=path.parent, prefix=f".{path.name}.", delete=False, buffering=BUFFER_BYTES
+    ) as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+
+
+async def _open_chart(reads: AccountingReads, tenant_id: bytes, _: argparse.Namespace) -> Table:
+    return chart_table(await read_chart(reads, tenant_id))
+
+
+async def _open_trial_balance(
+    reads: AccountingReads, tenant_id: bytes, chosen: argparse.Namespace
+) -> Table:
+    query = TrialBalanceQuery(chosen.currency, chosen.layer, chosen.as_of)
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    return trial_balance_table(await read_trial_balance(reads, tenant_id, query, today=today))
+
+
+async def _open_account(
+    reads: AccountingReads, tenant_id: bytes, chosen: argparse.Namespace
+) -> Table:
+    key = AccountKey(chosen.account, chosen.currency, chr(Layer[chosen.layer]))
+    query = AccountStatementQuery(key, chosen.from_date, chosen.to_date)
+    statement = await open_account_statement(reads, tenant_id, query)
+    if statement is None:
+        raise CommandError(f"the tenant's chart has no account {chosen.account:04d}")
+    return account_table(statement, query)
+
+
+async def _open_loan(reads: AccountingReads, tenant_id: bytes, chosen: argparse.Namespace) -> Table:
+    loan = await read_loan(reads, tenant_id, str(chosen.loan))
+    if loan is None:
+        raise CommandError(f"the tenant has no loan {chosen.loan}")
+    return loan_table(loan)
+
+
+async def _open_loan_statement(
+    reads: AccountingReads, tenant_id: bytes, chosen: argparse.Namespace
+) -> Table:
+    query = LoanStatementQuery(str(chosen.loan), chosen.from_date, chosen.to_date)
+    statement = await open_loan_statement(reads, tenant_id, query)
+    if statement is None:
+        raise CommandError(f"the tenant has no loan {chosen.loan}")
+    return loan_statement_table(statement, query)
+
+
+async def _open_journal(reads: AccountingReads, tenant_id: bytes, _: argparse.Namespace) -> Table:
+    return await open_journal(reads, tenant_id)
+
+
+def _day(text: str) -> str:
+    try:
+        return datetime.datetime.strptime(text, "%Y-%m-%d").date().isoformat()
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be a date (YYYY-MM-DD)") from None
+
+
+def _currency(text: str) -> str:
+    if len(text) == 3 and text.isascii() and text.isalpha() and text.isupper():
+        return text
+    raise argparse.ArgumentTypeError("must be three capital letters")
+
+
+def _account_code(text: str) -> int:
+    if len(text) == 4 and text.isascii() and text.isdecimal():
+        return int(text)
+    raise argparse.ArgumentTypeError("must be four digits")
