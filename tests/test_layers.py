@@ -16,11 +16,12 @@ import hpts
 SOURCE = Path(hpts.__file__).parent
 LAYERS = ("kernel", "domain", "store", "ledger", "http", "edge")
 """From the lowest: a module imports its own layer and those before it."""
-LEAVES = frozenset(("hpts", "hpts.meters", "hpts.telemetry", "hpts.domain.limits"))
+LEAVES = frozenset(("hpts", "hpts.meters", "hpts.spans", "hpts.telemetry", "hpts.domain.limits"))
 """Anybody may import these; the last one is the only one that config may."""
 PLACES = {
     "hpts": "leaf",
     "hpts.meters": "leaf",
+    "hpts.spans": "leaf",
     "hpts.telemetry": "leaf",
     "hpts._posting": "kernel",
     "hpts.domain": "domain",
@@ -43,6 +44,7 @@ PLACES = {
     "hpts.development": "edge",
     "hpts.embedded": "edge",
     "hpts.metrics": "edge",
+    "hpts.otel": "edge",
     "hpts.partner_listener": "edge",
     "hpts.postgres_account": "edge",
     "hpts.postgres_binaries": "edge",
@@ -54,6 +56,7 @@ PLACES = {
 """A package stands for all its modules."""
 ONLY_IN = {
     "prometheus_client": ("hpts.metrics", "hpts.top"),
+    "opentelemetry": ("hpts.otel",),
     "rich": ("hpts.commands.top", "hpts.top"),
     "psycopg": ("hpts.store", "hpts.cli", "hpts.development", "hpts.embedded"),
     "jwt": ("hpts.http",),

@@ -7,6 +7,7 @@ as the process that starts them, so both see one configuration.
 import asyncio
 import ctypes
 import gc
+import importlib.util
 import multiprocessing
 import os
 import signal
@@ -38,6 +39,7 @@ from hpts.http.routes import DEVELOPMENT_ROUTES, ROUTES, UNDOCUMENTED_ROUTES, Ro
 from hpts.http.rsgi import RsgiAdapter
 from hpts.ledger import Ledger
 from hpts.metrics.sampler import Sampler
+from hpts.spans import SPANS
 from hpts.store.admin_requests import AdminRequests
 from hpts.store.audit import AuditWriter
 from hpts.store.migrate import load_migrations
@@ -75,6 +77,7 @@ def build_application() -> RsgiAdapter | AsgiAdapter:
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
     settings = load_settings()
     lines = configure_logging(settings.log_level)
+    _start_traces(settings)
     if settings.database_url is None or settings.issuer is None or settings.jwks_url is None:
         raise ConfigError("the worker was started without its settings")
     ledger = Ledger(settings.database_url, queue_max=settings.queue_limit)
@@ -133,10 +136,16 @@ async def _stop(
     await trail.stop()  # after the last postings were refused
     sampler.stop()
     await keys.stop()
-    # The log's reader may have stopped reading: a stop waits for it no longer than this.
-    flushing = threading.Thread(target=lines.flush, daemon=True)
+    # Who reads the log or the traces may have stopped: a stop waits for them no longer than this.
+    flushing = threading.Thread(target=_flush, args=(lines,), daemon=True)
     flushing.start()
     await asyncio.to_thread(flushing.join, LAST_LINES_SECONDS_MAX)
+
+
+def _flush(lines: JsonLines) -> None:
+    lines.flush()
+    if SPANS.tracer is not None:
+        SPANS.tracer.stop()
 
 
 def _reconcile_schedule(settings: Settings, database_url: str) -> ReconcileSchedule | None:
@@ -217,6 +226,19 @@ def _on_stop_signal(act: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(act))
+
+
+def check_traces(settings: Settings) -> None:
+    """Raises ConfigError where traces are asked for and what sends them is not installed."""
+    if settings.traces != "off" and importlib.util.find_spec("opentelemetry") is None:
+        raise ConfigError("HPTS_TRACES=otlp needs the extra: pip install 'hpts[otel]'")
+
+
+def _start_traces(settings: Settings) -> None:
+    if settings.traces != "off":
+        from hpts.otel import OpenTelemetryTracer  # noqa: PLC0415  (an extra, not always installed)
+
+        SPANS.tracer = OpenTelemetryTracer.to_collector()
 
 
 def die_with_parent() -> None:

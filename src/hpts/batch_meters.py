@@ -1,6 +1,7 @@
 """What is measured of a batch that was decided: its size, its steps, and how long each posting
 waited in its lane. Once a batch, after its postings were answered."""
 
+import uuid
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ from hpts.domain.accrual import Accrual
 from hpts.domain.reversal import Reversal
 from hpts.meters import BY_TENANT, Counter, Histogram
 from hpts.posting import Outcome, Posting
+from hpts.spans import SPANS, Span, Tracer
 
 POSTINGS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 STEP_SECONDS = (
@@ -79,6 +81,7 @@ class BatchMeter:
     """The cells of one kind of lane."""
 
     def __init__(self, lane: str) -> None:
+        self._lane = lane
         self._size = SIZE.cell_of(lane)
         self._opening = OPENING.cell_of(lane)
         self._deciding = DECIDING.cell_of(lane)
@@ -94,6 +97,8 @@ class BatchMeter:
         is_written: bool,
     ) -> None:
         """A batch was decided, and written where `is_written`."""
+        if SPANS.tracer is not None:
+            self._trace(SPANS.tracer, tenant_id, times, outcomes, is_written=is_written)
         SIZE.observe(self._size, len(outcomes) + busy_count)
         OPENING.observe(self._opening, times.deciding - times.opening)
         DECIDING.observe(self._deciding, times.committing - times.deciding)
@@ -104,6 +109,32 @@ class BatchMeter:
         waiting = WAITING.cell_of_tenant(tenant_id)
         began = times.opening
         WAITING.observe_all(waiting, [began - posting.queued_at for posting, _ in outcomes])
+
+    def _trace(
+        self,
+        tracer: Tracer,
+        tenant_id: bytes,
+        times: BatchTimes,
+        outcomes: Sequence[tuple[Posting, Outcome]],
+        *,
+        is_written: bool,
+    ) -> None:
+        opening, deciding, committing, ended = times
+        last = "second pipeline and commit" if is_written else "roll back"
+        tracer.batch(
+            Span("batch", opening, ended - opening),
+            (
+                Span("first pipeline", opening, deciding - opening),
+                Span("decide", deciding, committing - deciding),
+                Span(last, committing, ended - committing),
+            ),
+            [posting.traceparent for posting, _ in outcomes],
+            {
+                "hpts.tenant_id": str(uuid.UUID(bytes=tenant_id)),
+                "hpts.postings": len(outcomes),
+                "hpts.lane": self._lane,
+            },
+        )
 
 
 _ordinary, _bulk = BatchMeter("ordinary"), BatchMeter("bulk")

@@ -48,6 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server_timing: bool = False
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = None
+    traces: str = "off"
     dev_issuer_dir: Path | None = None
     jwks_refresh_seconds: int = 60
     partner_port: int | None = None
@@ -83,6 +84,7 @@ class _Variable(NamedTuple):
 
 INTERFACES = ("rsgi", "asgi")
 LISTENERS = ("ordinary", "partner")
+TRACES = ("off", "otlp")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 BUILD_VARIABLES = frozenset(("HPTS_SANITIZE",))
 
@@ -208,6 +210,11 @@ VARIABLES: dict[str, _Variable] = {
     ),
     "HPTS_METRICS_PORT": _Variable(
         "metrics_port", values.whole_number(1, 65535), "port of /metrics; none without it"
+    ),
+    "HPTS_TRACES": _Variable(
+        "traces",
+        values.one_of(*TRACES),
+        "off, or otlp: OpenTelemetry, with hpts[otel] and its OTEL_ variables",
     ),
     "HPTS_DEV_ISSUER_DIR": _Variable(
         "dev_issuer_dir", values.path, "keys of the development issuer; set by `hpts dev`"

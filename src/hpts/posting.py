@@ -71,6 +71,7 @@ class Posting:
         "queued_at",
         "render",
         "request_digest",
+        "traceparent",
     )
 
     def __init__(
@@ -82,6 +83,7 @@ class Posting:
         actor: bytes,
         render: Callable[[Receipt], bytes],
         origin: Origin = UNKNOWN_ORIGIN,
+        traceparent: str = "",
     ) -> None:
         self.command = command
         self.idempotency_key = idempotency_key
@@ -89,6 +91,7 @@ class Posting:
         self.actor = actor
         self.origin = origin
         self.render = render
+        self.traceparent = traceparent  # of the request, for the batch to link to
         self.attempted_entry_ids: tuple[bytes, ...] = ()
         self.may_hold_key = False  # on a lost connection that PostgreSQL has not given up yet
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()

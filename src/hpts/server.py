@@ -18,7 +18,7 @@ from granian.log import LogLevels
 from granian.server import Server
 from granian.server.common import AbstractServer
 
-from hpts.application import die_with_parent, load_checkpoint_key
+from hpts.application import check_traces, die_with_parent, load_checkpoint_key
 from hpts.config import ConfigError, Settings, environment_of
 from hpts.crash_loop import Respawns
 from hpts.domain import limits
@@ -177,6 +177,7 @@ def check_serving(settings: Settings) -> None:
         "HPTS_JWKS_URL": settings.jwks_url,
     }
     load_checkpoint_key(settings)
+    check_traces(settings)
     missing = [name for name, value in needed.items() if value is None]
     if missing:
         raise ConfigError(

@@ -12,6 +12,7 @@ from hpts.http.auth import KeysUnavailable
 from hpts.http.client_certificate import Entrance
 from hpts.http.messages import Request, Response
 from hpts.http.problems import ProblemRaised
+from hpts.spans import Span
 from hpts.store.pool import PoolBusy
 from hpts.store.tenancy import TenantUnknown
 from hpts.store.wire import ConnectFailed, ConnectionLost, StatementFailed
@@ -235,7 +236,7 @@ def test_a_body_that_breaks_off_is_400_and_ends_the_connection(chunks: tuple[byt
 
 def test_server_timing_is_answered_where_it_is_switched_on() -> None:
     async def handler(request: Request) -> Response:
-        request.timings.append(("queue", 0.0015))
+        request.timings.append(Span("queue", 0.0, 0.0015))
         return await fine(request)
 
     how: dict[str, Any] = {"path": "/v1/closed", "headers": [(b"authorization", b"Bearer good")]}

@@ -24,12 +24,15 @@ from hpts.http.routes import Route, RouteTable
 from hpts.http.security_headers import ANSWER, PAGE, with_tls
 from hpts.http.streams import Streams
 from hpts.http.tracing import read_trace
+from hpts.spans import SPANS, Span, Tracer
 from hpts.store.pool import PoolBusy
 from hpts.store.tenancy import TenantUnknown
 from hpts.store.wire import ConnectionLost, StatementFailed
 from hpts.telemetry import JsonLines, RequestLine, logger
 
 Handler = Callable[[Request], Awaitable[Response]]
+TRACED_PARTS = {"auth": "auth", "queue": "lane wait", "database": "in its batch"}
+"""Timings of a request that are spans of its trace, and what they are called there."""
 
 
 class App:
@@ -69,7 +72,7 @@ class App:
 
     async def answer(self, request: Request) -> tuple[Response, str | None]:
         """(response, problem code), trace headers included. Never raises for what a client sent."""
-        request.trace_id, traceparent = read_trace(request.headers, _utc_today)
+        request.trace_id, request.traceparent = read_trace(request.headers, _utc_today)
         code = None
         try:
             response = await self._handle(request)
@@ -83,7 +86,7 @@ class App:
             response = Response(
                 *render_problem(raised, base_url=self._problem_base_url, trace_id=request.trace_id)
             )
-        response.headers.append(("traceparent", traceparent))
+        response.headers.append(("traceparent", request.traceparent))
         response.headers += self._page_headers if response.is_page else self._answer_headers
         if self._server_timing:
             response.headers.append(("server-timing", _server_timing(request)))
@@ -98,6 +101,8 @@ class App:
         """Write the line of a request; a stream was counted when its first bytes were there."""
         route, principal = request.route, request.principal
         seconds = time.perf_counter() - request.started_at
+        if SPANS.tracer is not None:
+            _trace(SPANS.tracer, request, status, code, seconds)
         self._lines.request(
             RequestLine(
                 self._lines.now(),
@@ -134,7 +139,7 @@ class App:
         request.principal = principal
         arrival = self._entrance.arrival_of(request)
         check_binding(principal, arrival)
-        request.timings.append(("auth", time.perf_counter() - started))
+        request.timings.append(Span("auth", started, time.perf_counter() - started))
         if scope not in principal.scopes:
             raise _insufficient(scope)
         if not arrival.is_mutual:
@@ -161,6 +166,31 @@ class App:
             allowed = ", ".join(sorted(methods))
             raise ProblemRaised("method_not_allowed", headers=(("allow", allowed),))
         return route
+
+
+def _trace(tracer: Tracer, request: Request, status: int, code: str | None, seconds: float) -> None:
+    template = "" if request.route is None else request.route.template
+    facts: dict[str, str | int] = {
+        "http.request.method": request.method,
+        "http.response.status_code": status,
+    }
+    if template:
+        facts["http.route"] = template
+    if code is not None:
+        facts["error.type"] = code
+    if request.principal is not None:
+        facts["hpts.tenant_id"] = request.principal.tenant
+    tracer.request(
+        request.traceparent,
+        request.headers.get("traceparent"),
+        Span(f"{request.method} {template}".rstrip(), request.started_at, seconds),
+        [
+            Span(TRACED_PARTS[name], started_at, took)
+            for name, started_at, took in request.timings
+            if name in TRACED_PARTS
+        ],
+        facts,
+    )
 
 
 def _insufficient(scope: str) -> ProblemRaised:
@@ -194,7 +224,7 @@ def _problem_of(error: Exception, trace_id: str) -> ProblemRaised:
 
 
 def _server_timing(request: Request) -> str:
-    return ", ".join(f"{name};dur={seconds * 1000:.3f}" for name, seconds in request.timings)
+    return ", ".join(f"{name};dur={seconds * 1000:.3f}" for name, _, seconds in request.timings)
 
 
 def _utc_today() -> datetime.date:

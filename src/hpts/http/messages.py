@@ -14,6 +14,7 @@ from hpts.domain.limits import BODY_SECONDS_MAX
 from hpts.http.auth import Principal
 from hpts.http.problems import ProblemRaised
 from hpts.http.routes import Route
+from hpts.spans import Span
 
 JSON = ("content-type", "application/json")
 CLOSE = ("connection", "close")
@@ -107,6 +108,7 @@ class Request(ABC):
         "started_at",
         "timings",
         "trace_id",
+        "traceparent",
     )
 
     def __init__(self, method: str, path: str, headers: Headers, watch: BodyWatch) -> None:
@@ -115,10 +117,11 @@ class Request(ABC):
         self.headers = headers
         self.started_at = time.perf_counter()
         self.trace_id = ""
+        self.traceparent = ""
         self.route: Route | None = None
         self.path_parameters: tuple[str, ...] = ()
         self.principal: Principal | None = None
-        self.timings: list[tuple[str, float]] = []
+        self.timings: list[Span] = []
         self._watch = watch
 
     @property

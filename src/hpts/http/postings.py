@@ -18,6 +18,7 @@ from hpts.http.problems import ProblemRaised
 from hpts.http.request_meters import note_replay
 from hpts.ledger import Ledger
 from hpts.posting import Command, Outcome, Posted, Posting, Receipt
+from hpts.spans import Span
 
 IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{7,254}")
 REPLAYED = ("idempotent-replayed", "true")
@@ -53,15 +54,16 @@ async def post(
         request_digest=digest,
         actor=client.actor.encode(),
         render=operation.render,
+        traceparent=request.traceparent,
         origin=UNKNOWN_ORIGIN if origin_of is None else origin_of(request),
     )
     outcome = await ledger.post(client.tenant_id, posting)
     now = time.monotonic()
-    kernel = posting.kernel_seconds
+    kernel, started = posting.kernel_seconds, posting.database_started_at
     request.timings += (
-        ("queue", posting.database_started_at - posting.queued_at),
-        ("kernel", kernel),
-        ("database", now - posting.database_started_at - kernel),
+        Span("queue", posting.queued_at, started - posting.queued_at),
+        Span("kernel", started, kernel),
+        Span("database", started, now - started - kernel),
     )
     return _response(command, outcome)
 
