@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeAlias
@@ -28,7 +28,7 @@ from hpts.accounting.report_tables import (
     loan_table,
     trial_balance_table,
 )
-from hpts.accounting.tables import FORMS, Table
+from hpts.accounting.tables import FORMS, Row, Table
 from hpts.accounting.trial_balance import TrialBalanceQuery, read_trial_balance
 from hpts.commands.arguments import (
     CommandError,
@@ -118,7 +118,7 @@ async def _write(database_url: str, chosen: argparse.Namespace, file: IO[bytes])
         form = FORMS[chosen.format](table.columns)
         file.write(form.head())
         count, told_at = 0, time.monotonic()
-        async for rows in table.portions:
+        async for rows in _ahead(table.portions):
             file.write(form.body(rows))
             count += len(rows)
             if time.monotonic() - told_at > PROGRESS_SECONDS:
@@ -126,6 +126,15 @@ async def _write(database_url: str, chosen: argparse.Namespace, file: IO[bytes])
                 print(f"hpts export: {count:,} rows", file=sys.stderr)
     finally:
         pool.close()
+
+
+async def _ahead(portions: AsyncIterator[list[Row]]) -> AsyncIterator[list[Row]]:
+    """The portions, each asked for while the one before is written."""
+    following = asyncio.ensure_future(anext(portions, None))
+    while (rows := await following) is not None:
+        following = asyncio.ensure_future(anext(portions, None))
+        await asyncio.sleep(0)  # so that its query is under way
+        yield rows
 
 
 @contextmanager

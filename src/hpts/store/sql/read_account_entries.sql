@@ -2,7 +2,8 @@
 -- posted to in the currency $3 and layer $4, in posting order, up to the entry $8; on the day $5 itself
 -- from the entry $7 on. No row where there is no such day; one without an entry where it has no more.
 -- Two index scans: entries posted on their day, in the primary key, and those posted on another. An
--- identifier begins with the milliseconds of its posting. Takes no lock.
+-- identifier begins with the milliseconds of its posting. An entry of one loan has five lines at most, so
+-- only those of many are counted. Takes no lock.
 WITH day AS (
     SELECT found.effective_at,
         CASE WHEN found.effective_at = $5::date THEN $7::uuid
@@ -21,14 +22,15 @@ WITH day AS (
 SELECT entry.journal_entry_id, entry.event_type, day.effective_at,
     ((extract(epoch FROM entry.posted_at) - 946684800) * 1000000)::bigint,
     entry.correlation_id, entry.reverses_entry_id, entry.actor, entry.details,
-    (
+    CASE WHEN entry.loan_id IS NULL THEN (
         SELECT max(sequence) FROM journal_lines AS line
         WHERE line.tenant_id = $1::uuid AND line.journal_entry_id = entry.journal_entry_id
-    ) AS line_count
+    ) ELSE 5 END AS line_count
 FROM day
 LEFT JOIN LATERAL (
     (
-        SELECT journal_entry_id, event_type, posted_at, correlation_id, reverses_entry_id, actor, details
+        SELECT journal_entry_id, event_type, posted_at, correlation_id, reverses_entry_id, actor, details,
+            loan_id
         FROM journal_entries
         WHERE tenant_id = $1::uuid AND journal_entry_id >= greatest(day.begins_at, day.from_entry_id)
             AND journal_entry_id < day.ends_at AND journal_entry_id <= $8::uuid
@@ -38,7 +40,8 @@ LEFT JOIN LATERAL (
     )
     UNION ALL
     (
-        SELECT journal_entry_id, event_type, posted_at, correlation_id, reverses_entry_id, actor, details
+        SELECT journal_entry_id, event_type, posted_at, correlation_id, reverses_entry_id, actor, details,
+            loan_id
         FROM journal_entries
         WHERE tenant_id = $1::uuid AND effective_at = day.effective_at
             AND (posted_at AT TIME ZONE 'UTC')::date <> effective_at

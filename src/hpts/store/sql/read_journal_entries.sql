@@ -1,5 +1,6 @@
 -- store/accounting_reads.py: the entries of the blocks after $2 up to $3, in the order of blocks: at most
--- $4 of them, or all of one block. The entries of a block have consecutive identifiers. Takes no lock.
+-- $4 of them, or all of one block. The entries of a block have consecutive identifiers. An entry of one
+-- loan has five lines at most, so only those of many are counted. Takes no lock.
 WITH next AS (
     SELECT block_number, first_entry_id, entry_count
     FROM ledger_blocks
@@ -22,15 +23,15 @@ portion AS (
 SELECT entry.journal_entry_id, entry.event_type, entry.effective_at,
     ((extract(epoch FROM entry.posted_at) - 946684800) * 1000000)::bigint,
     entry.correlation_id, entry.reverses_entry_id, entry.actor, entry.details,
-    (
+    CASE WHEN entry.loan_id IS NULL THEN (
         SELECT max(sequence) FROM journal_lines AS line
         WHERE line.tenant_id = $1::uuid AND line.journal_entry_id = entry.journal_entry_id
-    ) AS line_count,
+    ) ELSE 5 END AS line_count,
     portion.block_number
 FROM portion
 CROSS JOIN LATERAL (
     SELECT journal_entry_id, event_type, effective_at, posted_at, correlation_id, reverses_entry_id,
-        actor, details
+        actor, details, loan_id
     FROM journal_entries
     WHERE tenant_id = $1::uuid
         AND journal_entry_id BETWEEN portion.first_entry_id AND portion.last_entry_id
