@@ -19,6 +19,9 @@ from hpts.http.issuer import DEVELOPMENT_ISSUER, DevelopmentIssuer
 from hpts.http.jwks import KeySource
 from hpts.http.payloads import ACCRUAL_BATCH, PAYMENT
 from hpts.http.problems import ProblemRaised, render_problem
+from hpts.http.request_meters import REQUESTS, note_request
+from hpts.http.routes import ROUTES
+from hpts.spans import SPANS
 
 LOANS, LOANS_SMALL = 10_000, 20
 TENANT = "7b0c1a52-4a2e-4b8e-9f44-0d6f5a1c2e3d"
@@ -192,3 +195,17 @@ def test_building_a_problem(benchmark: BenchmarkFixture, raised: ProblemRaised) 
         error.field for error in raised.errors
     ]
     assert ("content-type", "application/problem+json") in headers
+
+
+@pytest.mark.benchmark(group="metrics")
+def test_counting_an_answered_request(benchmark: BenchmarkFixture) -> None:
+    """What every request pays for /metrics."""
+    before = sum(sum(cells[:-1]) for _, cells in REQUESTS.samples())
+    benchmark(note_request, ROUTES[0], 201, None, 0.012)
+    assert sum(sum(cells[:-1]) for _, cells in REQUESTS.samples()) > before
+
+
+@pytest.mark.benchmark(group="metrics")
+def test_looking_for_a_tracer(benchmark: BenchmarkFixture) -> None:
+    """What every request pays for traces that nobody asked for."""
+    assert benchmark(lambda: SPANS.tracer is None)

@@ -92,7 +92,7 @@ def metered(database_url: str, issuer: DevelopmentIssuer, tmp_path: Path) -> Ite
 @contextmanager
 def metering(database_url: str, issuer: DevelopmentIssuer, folder: Path) -> Iterator[Metered]:
     port, metrics_port = quiet_port(), quiet_port()
-    variables = {"HPTS_METRICS_PORT": str(metrics_port)}
+    variables = {"HPTS_METRICS_PORT": str(metrics_port), "HPTS_SERVER_TIMING": "1"}
     with serving(database_url, issuer, folder / "log", port, **variables) as server:
         yield Metered(server, port, f"http://127.0.0.1:{metrics_port}/metrics")
 
@@ -161,7 +161,7 @@ def test_the_metrics_process_is_started_again_and_has_lost_nothing(shared: Meter
     assert shared.metrics_process != killed
 
 
-def test_replays_and_refusals_are_counted(
+def test_replays_and_refusals_are_counted_and_timed(
     shared: Metered, issue_token: Callable[..., str], new_tenant: Callable[[], str]
 ) -> None:
     client = Client(shared.port, issue_token(new_tenant()))
@@ -176,7 +176,12 @@ def test_replays_and_refusals_are_counted(
         "method": "ach",
     }
     for status in (201, 200, 200):
-        assert client.post("/v1/disbursements", "a-key-of-mine", body).status == status
+        reply = client.post("/v1/disbursements", "a-key-of-mine", body)
+        assert reply.status == status
+        timings = dict(part.split(";dur=") for part in reply.headers["server-timing"].split(", "))
+        assert list(timings) == ["auth", "queue", "kernel", "database"]
+        assert all(float(milliseconds) >= 0 for milliseconds in timings.values())
+        assert float(timings["kernel"]) > 0, "the batch was decided in no time"
     other = body | {"amount_minor": "101"}
     assert client.post("/v1/disbursements", "a-key-of-mine", other).status == 422
     wait_until(
