@@ -41,7 +41,8 @@ KNOWN_ENTRIES = """
     ), entries AS (
         INSERT INTO journal_entries
         SELECT %(tenant)s, id, 'payment_received', (at AT TIME ZONE 'UTC')::date, at, id, NULL,
-            NULL, 'bench', 'bench:' || number, sha256(uuid_send(id)), '{}', '', sha256(uuid_send(id))
+            NULL, 'bench', 'bench:' || number, sha256(uuid_send(id)), '{}', '',
+            sha256(uuid_send(id))
         FROM named
     ), lines AS (
         INSERT INTO journal_lines
