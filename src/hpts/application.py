@@ -23,6 +23,8 @@ from hpts.http.app import App, Handler
 from hpts.http.asgi import AsgiAdapter
 from hpts.http.audit_trail import AuditTrail
 from hpts.http.auth import Verifier
+from hpts.http.bank_accounts import BankAccountEndpoints
+from hpts.http.bank_statements import BankStatementEndpoint
 from hpts.http.checkpoint_key import CheckpointKey
 from hpts.http.client_certificate import Entrance
 from hpts.http.development import DevelopmentEndpoints
@@ -35,6 +37,7 @@ from hpts.http.partners import TenantMarks
 from hpts.http.proofs import ProofEndpoints
 from hpts.http.rate_limit import RateLimits
 from hpts.http.reconciliation import Reconciler
+from hpts.http.reconciliation_items import ReconciliationItemEndpoints
 from hpts.http.routes import DEVELOPMENT_ROUTES, ROUTES, UNDOCUMENTED_ROUTES, RouteTable
 from hpts.http.rsgi import RsgiAdapter
 from hpts.ledger import Ledger
@@ -42,6 +45,8 @@ from hpts.metrics.sampler import Sampler
 from hpts.spans import SPANS
 from hpts.store.admin_requests import AdminRequests
 from hpts.store.audit import AuditWriter
+from hpts.store.bank_session import BankSessions
+from hpts.store.bank_status import bank_statuses
 from hpts.store.migrate import load_migrations
 from hpts.store.reconcile_schedule import ReconcileSchedule
 from hpts.telemetry import JsonLines, configure_logging
@@ -182,9 +187,9 @@ def _handlers(
             origin_of=origin_of,
         )
 
-    reconciler = Reconciler(database_url, ledger.reads.check_tenant)
     proofs = ProofEndpoints(ledger, load_checkpoint_key(settings))
-    administration = Administration(AdminRequests(database_url), settings.max_body_bytes)
+    admin_requests = AdminRequests(database_url)
+    administration = Administration(admin_requests, settings.max_body_bytes)
     changes = periods.PeriodEndpoints(administration)
     health = Health(ledger, schema_version=len(load_migrations()), git_sha=settings.git_sha)
     return {
@@ -196,7 +201,7 @@ def _handlers(
         "getLatestCheckpoint": proofs.get_latest_checkpoint,
         "getCheckpoint": proofs.get_checkpoint,
         "getConsistencyProof": proofs.get_consistency_proof,
-        "getReconciliationStatus": reconciler.get_reconciliation_status,
+        **_reconciliation_handlers(settings, ledger, database_url, admin_requests, administration),
         "closePeriod": changes.close_period,
         "reopenPeriod": changes.reopen_period,
         "getLiveness": health.get_liveness,
@@ -205,6 +210,33 @@ def _handlers(
         "getDocsPage": docs.get_docs_page,
         "getDocsAsset": docs.get_docs_asset,
     } | {name: partial(handler, ledger=ledger) for name, handler in READS.items()}
+
+
+def _reconciliation_handlers(
+    settings: Settings,
+    ledger: Ledger,
+    database_url: str,
+    admin_requests: AdminRequests,
+    administration: Administration,
+) -> dict[str, Handler]:
+    sessions = BankSessions(admin_requests)
+    reconciler = Reconciler(
+        database_url,
+        ledger.reads.check_tenant,
+        partial(bank_statuses, sessions, pending_days=settings.bank_pending_days),
+    )
+    accounts = BankAccountEndpoints(administration, sessions)
+    statements = BankStatementEndpoint(administration, sessions, settings.max_body_bytes)
+    items = ReconciliationItemEndpoints(administration, sessions)
+    return {
+        "getReconciliationStatus": reconciler.get_reconciliation_status,
+        "postBankAccount": accounts.post_bank_account,
+        "listBankAccounts": accounts.list_bank_accounts,
+        "postBankStatement": statements.post_bank_statement,
+        "listReconciliationItems": items.list_reconciliation_items,
+        "postReconciliationMatch": items.post_match,
+        "undoReconciliationMatch": items.undo_match,
+    }
 
 
 def load_checkpoint_key(settings: Settings) -> CheckpointKey | None:

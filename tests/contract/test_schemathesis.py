@@ -55,6 +55,8 @@ values = ["{borrower_id}"]
 values = {entry_ids}
 [dictionaries.accounts]
 values = ["1000", "1100", "2000"]
+[dictionaries.bank_accounts]
+values = ["OPERATING"]
 [dictionaries.currencies]
 values = ["USD"]
 
@@ -67,6 +69,7 @@ values = ["USD"]
 "body.loans[*].loan_id" = {{ dictionary = "loans", probability = 0.7 }}
 "body.borrower_id" = {{ dictionary = "borrowers", probability = 0.8 }}
 "body.currency" = {{ dictionary = "currencies", probability = 0.8 }}
+"query.bank_account_ref" = {{ dictionary = "bank_accounts", probability = 0.7 }}
 "body.reverses_entry_id" = {{ dictionary = "entries", probability = 0.7 }}
 
 [checks]
@@ -83,6 +86,10 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 404]
 
 [[operations]]
 include-operation-id = "listPeriods"
+checks.positive_data_acceptance.expected-statuses = ["2xx", 400]
+
+[[operations]]
+include-operation-id = "listReconciliationItems"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400]
 
 [[operations]]
@@ -127,6 +134,8 @@ def without_trace_parameters(document: dict) -> dict:
 def test_the_server_keeps_to_its_document(api, server, tmp_path: Path):
     loan = api.open_loan(1_000)
     entry_ids = [posted(api.pay(loan, 1))["journal_entry_id"] for _ in range(50)]
+    added = {"bank_account_ref": "OPERATING", "account_code": "1000", "currency": "USD"}
+    posted(api.post("/bank-accounts", added))
     document = without_trace_parameters(api.client.get("/v1/openapi.json").json())
     (tmp_path / "openapi.json").write_text(json.dumps(document))
     configuration = CONFIGURATION.format(

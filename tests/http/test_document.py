@@ -23,6 +23,8 @@ from hpts.http import (
     accounting,
     audit_events,
     balances,
+    bank_accounts,
+    bank_statements,
     feed,
     health,
     journal,
@@ -30,6 +32,7 @@ from hpts.http import (
     postings,
     problems,
     reconciliation,
+    reconciliation_items,
 )
 from hpts.http.document import document_json, list_errors, load_document
 from hpts.http.issuer import ALL_SCOPES
@@ -44,6 +47,9 @@ REQUESTS = (
     payloads.DisbursementRequest,
     payloads.AccrualBatchRequest,
     payloads.ReversalRequest,
+    bank_accounts.BankAccountRequest,
+    reconciliation_items.MatchRequest,
+    reconciliation_items.MatchUndoRequest,
 )
 RESPONSES = (
     balances.LoanBalance,
@@ -66,6 +72,13 @@ RESPONSES = (
     audit_events.AuditEventPage,
     feed.JournalFeedPage,
     reconciliation.ReconciliationStatus,
+    bank_accounts.BankAccountList,
+    bank_statements.ImportedStatement,
+    bank_statements.BankStatementImport,
+    reconciliation_items.ItemMatch,
+    reconciliation_items.ReconciliationItem,
+    reconciliation_items.ReconciliationItemPage,
+    reconciliation_items.MatchResult,
     health.HealthStatus,
     problems.Problem,
 )
@@ -136,6 +149,8 @@ def test_posts_ask_for_an_idempotency_key_of_the_form_that_is_checked() -> None:
         ("listLoanJournalEntries", journal.PAGE_PARAMETERS),
         ("listAuditEvents", audit_events.AUDIT_PARAMETERS),
         ("getReconciliationStatus", reconciliation.PARAMETERS),
+        ("listReconciliationItems", reconciliation_items.PAGE_PARAMETERS),
+        ("postBankStatement", bank_statements.PARAMETERS),
         ("listJournalEntries", feed.FEED_PARAMETERS),
         ("getJournalEntry", frozenset()),
         ("getLiveness", frozenset()),

@@ -50,8 +50,11 @@ def test_every_code_of_the_rules_has_its_status() -> None:
 
 
 def test_the_only_other_codes_are_our_own() -> None:
-    assert KINDS.keys() - STATUS_OF.keys() == {"internal_error", "mtls_required", "not_acceptable"}
+    banks = {"bank_account_invalid", "statement_invalid", "match_refused"}
+    ours = {"internal_error", "mtls_required", "not_acceptable", *banks}
+    assert KINDS.keys() - STATUS_OF.keys() == ours
     assert KINDS["not_acceptable"].status == 406
+    assert {KINDS[code].status for code in banks} == {422}
     assert KINDS["internal_error"].status == 500
     assert KINDS["mtls_required"].status == 403
 

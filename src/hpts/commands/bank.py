@@ -3,9 +3,6 @@
 import argparse
 import asyncio
 import datetime
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,17 +10,15 @@ from hpts.commands.arguments import (
     CommandError,
     Commands,
     add_tenant_argument,
-    database_of,
-    no_tenant,
 )
+from hpts.commands.bank_items import add_item_commands, listed, refusals, sessions_of, this_operator
 from hpts.config import Settings
-from hpts.domain.bank_accounts import BankAccount, BankAccountRefused, make_bank_account
+from hpts.domain.bank_accounts import BankAccount, make_bank_account
 from hpts.domain.bank_statements import StatementInvalid
 from hpts.domain.limits import STATEMENT_FILE_BYTES_MAX, STATEMENT_FILES_MAX
 
 if TYPE_CHECKING:
     from hpts.store.bank_imports import StatementFile
-    from hpts.store.bank_session import Actor, BankSessions
 
 FORMATS = ("camt053", "mt940", "bai2", "ofx", "csv")
 
@@ -58,6 +53,7 @@ def add_bank_commands(commands: Commands) -> None:
         "--as-of", type=datetime.date.fromisoformat, metavar="DATE", help="today if absent"
     )
     status.set_defaults(run=_status)
+    add_item_commands(actions)
 
 
 def _add_account_commands(actions: Commands) -> None:
@@ -88,10 +84,10 @@ def _account_add(chosen: argparse.Namespace, settings: Settings) -> int:
     from hpts.store.bank_accounts import add_bank_account  # noqa: PLC0415
 
     async def add() -> None:
-        async with _sessions(settings).open(chosen.tenant.bytes) as session:
-            await add_bank_account(session, account, _operator())
+        async with sessions_of(settings).open(chosen.tenant.bytes) as session:
+            await add_bank_account(session, account, this_operator())
 
-    with _refusals(chosen.tenant):
+    with refusals(chosen.tenant):
         account = make_bank_account(
             chosen.ref, chosen.account_code, chosen.currency, chosen.identifier
         )
@@ -101,29 +97,15 @@ def _account_add(chosen: argparse.Namespace, settings: Settings) -> int:
 
 def _account_list(chosen: argparse.Namespace, settings: Settings) -> int:
     async def read() -> list[BankAccount]:
-        async with _sessions(settings).open(chosen.tenant.bytes) as session:
+        async with sessions_of(settings).open(chosen.tenant.bytes) as session:
             return await session.bank_accounts()
 
-    with _refusals(chosen.tenant):
+    with refusals(chosen.tenant):
         accounts = asyncio.run(read())
     for one in accounts:
         names = ", ".join(one.identifiers)
         print(f"{one.account_code:04d}  {one.currency}  {one.bank_account_ref}  {names}")
     return 0
-
-
-def _sessions(settings: Settings) -> "BankSessions":
-    from hpts.store.admin_requests import AdminRequests  # noqa: PLC0415
-    from hpts.store.bank_session import BankSessions  # noqa: PLC0415
-
-    return BankSessions(AdminRequests(database_of(settings)))
-
-
-def _operator() -> "Actor":
-    from hpts.store.audit import operator  # noqa: PLC0415
-    from hpts.store.bank_session import Actor  # noqa: PLC0415
-
-    return Actor(*operator())
 
 
 def _import(chosen: argparse.Namespace, settings: Settings) -> int:
@@ -140,11 +122,11 @@ def _import(chosen: argparse.Namespace, settings: Settings) -> int:
                 "closing balance: a statement is missing, or one was changed"
             )
 
-    sessions = _sessions(settings)
-    with _refusals(chosen.tenant):
+    sessions = sessions_of(settings)
+    with refusals(chosen.tenant):
         files = _read_files(chosen.files, chosen.format)
         done, match_count = asyncio.run(
-            import_statements(sessions, chosen.tenant.bytes, files, _operator())
+            import_statements(sessions, chosen.tenant.bytes, files, this_operator())
         )
     for one in done:
         show(one)
@@ -167,7 +149,7 @@ def _read_files(paths: list[Path], file_format: str | None) -> list["StatementFi
         try:
             found.append(file_of(path.name, content, read_file(content, file_format)))
         except StatementInvalid as error:
-            problems.append(_listed(error, str(path)))
+            problems.append(listed(error, str(path)))
     if problems:
         raise CommandError("nothing was imported:\n" + "\n".join(problems))
     return found
@@ -177,9 +159,11 @@ def _status(chosen: argparse.Namespace, settings: Settings) -> int:
     from hpts.store.bank_status import BREAK, bank_statuses  # noqa: PLC0415
 
     day = chosen.as_of or datetime.datetime.now(datetime.UTC).date()
-    with _refusals(chosen.tenant):
+    with refusals(chosen.tenant):
         found = asyncio.run(
-            bank_statuses(_sessions(settings), chosen.tenant.bytes, day, settings.bank_pending_days)
+            bank_statuses(
+                sessions_of(settings), chosen.tenant.bytes, day, settings.bank_pending_days
+            )
         )
     for one in found:
         print(f"{one.bank_account_ref}  {one.status}  difference {one.difference_minor}")
@@ -191,26 +175,3 @@ def _status(chosen: argparse.Namespace, settings: Settings) -> int:
         if one.gap_minor:
             print(f"  {one.gap_minor} minor units are missing between statements")
     return 1 if any(one.status == BREAK for one in found) else 0
-
-
-@contextmanager
-def _refusals(tenant_id: uuid.UUID) -> Iterator[None]:
-    """Raises CommandError for what is refused, with what to do."""
-    from hpts.store.tenancy import TenantUnknown  # noqa: PLC0415
-    from hpts.store.wire import ConnectionLost, StatementFailed  # noqa: PLC0415
-
-    try:
-        yield
-    except BankAccountRefused as error:
-        raise CommandError(str(error)) from error
-    except StatementInvalid as error:
-        raise CommandError("nothing was imported:\n" + _listed(error)) from error
-    except TenantUnknown:
-        raise no_tenant(tenant_id) from None
-    except (ConnectionLost, StatementFailed) as error:
-        raise CommandError(f"the database said: {error}") from error
-
-
-def _listed(error: StatementInvalid, name: str = "") -> str:
-    before = f"{name}, " if name else ""
-    return "\n".join(f"  {before}{one.field}: {one.message}" for one in error.errors)

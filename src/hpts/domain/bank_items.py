@@ -43,3 +43,23 @@ def words_of(item: Item) -> list[str]:
             if len(word) >= WORD_LENGTH_MIN and any(c.isdigit() for c in word)
         ]
     return list(dict.fromkeys(found))
+
+
+SIDE_NAMES = {BANK: "bank", LEDGER: "ledger"}
+ITEM_ID = re.compile(
+    r"(bank|ledger):([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}):([1-9][0-9]{0,8})"
+)
+
+
+def format_item(key: ItemKey) -> str:
+    """As people write it: `ledger:<entry>:<sequence>`, `bank:<statement>:<sequence>`."""
+    return f"{SIDE_NAMES[key.side]}:{key.source_id}:{key.sequence}"
+
+
+def parse_item(text: str) -> ItemKey:
+    """The item of such a text. Raises ValueError."""
+    found = ITEM_ID.fullmatch(text)
+    if found is None:
+        raise ValueError("must be an item_id such as ledger:<journal entry>:<sequence>")
+    side = BANK if found[1] == "bank" else LEDGER
+    return ItemKey(side, found[2], int(found[3]))

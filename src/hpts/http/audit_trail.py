@@ -22,7 +22,13 @@ from hpts.store.pool import PoolBusy
 from hpts.store.wire import ConnectionLost, StatementFailed
 from hpts.telemetry import logger
 
-PRIVILEGED = {"postReversal": Action.REVERSAL_POST}
+PRIVILEGED = {
+    "postReversal": Action.REVERSAL_POST,
+    "postBankAccount": Action.BANK_ACCOUNT_ADD,
+    "postBankStatement": Action.BANK_STATEMENT_IMPORT,
+    "postReconciliationMatch": Action.BANK_MATCH_MAKE,
+    "undoReconciliationMatch": Action.BANK_MATCH_UNDO,
+}
 """By operation id: what is recorded when its rules refuse it (422). Allowed ones record themselves,
 in their own transaction (store/audit.py)."""
 ACCESS_DENIED = frozenset((401, 403))

@@ -55,6 +55,17 @@ ROUTES = (
     Route("POST", "/v1/periods/reopen", "reopenPeriod", "hpts:admin:*"),
     Route("GET", "/v1/periods", "listPeriods", "hpts:ledger:read"),
     Route("GET", "/v1/audit-events", "listAuditEvents", "hpts:admin:*"),
+    Route("GET", "/v1/reconciliation/items", "listReconciliationItems", "hpts:reconciliation:read"),
+    Route("POST", "/v1/reconciliation/matches", "postReconciliationMatch", "hpts:admin:*"),
+    Route(
+        "POST",
+        "/v1/reconciliation/matches/{match_id}/undo",
+        "undoReconciliationMatch",
+        "hpts:admin:*",
+    ),
+    Route("POST", "/v1/bank-accounts", "postBankAccount", "hpts:admin:*"),
+    Route("GET", "/v1/bank-accounts", "listBankAccounts", "hpts:reconciliation:read"),
+    Route("POST", "/v1/bank-statements", "postBankStatement", "hpts:admin:*"),
     Route("GET", "/v1/health/live", "getLiveness", None),
     Route("GET", "/v1/health/ready", "getReadiness", None),
 )
