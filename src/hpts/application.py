@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from hpts.config import ConfigError, Settings, load_settings
-from hpts.domain.audit import Origin
 from hpts.http import accounting, audit_events, balances, docs, feed, journal, periods, postings
 from hpts.http.administration import Administration
 from hpts.http.app import App, Handler
@@ -32,7 +31,7 @@ from hpts.http.health import Health
 from hpts.http.issuer import DevelopmentIssuer
 from hpts.http.jwks import COOL_DOWN_SECONDS, KEY_SET_BYTES_MAX, KeySource
 from hpts.http.kept_keys import KeptKeys
-from hpts.http.messages import Request, Response
+from hpts.http.messages import Response
 from hpts.http.partners import TenantMarks
 from hpts.http.proofs import ProofEndpoints
 from hpts.http.rate_limit import RateLimits
@@ -95,12 +94,12 @@ def build_application() -> RsgiAdapter | AsgiAdapter:
     schedule = _reconcile_schedule(settings, settings.database_url)
     is_for_partners = settings.listener == "partner"
     entrance = Entrance(is_for_partners=is_for_partners, trusted_proxies=settings.trusted_proxies)
-    trail = AuditTrail(AuditWriter(settings.database_url), entrance.origin_of)
+    trail = AuditTrail(AuditWriter(settings.database_url))
     sampler = Sampler(ledger)
     issuer = settings.dev_issuer_dir and DevelopmentIssuer.open(settings.dev_issuer_dir)
     app = App(
         routes=RouteTable(ROUTES + UNDOCUMENTED_ROUTES + (DEVELOPMENT_ROUTES if issuer else ())),
-        handlers=_handlers(settings, ledger, settings.database_url, entrance)
+        handlers=_handlers(settings, ledger, settings.database_url)
         | (DevelopmentEndpoints(issuer, settings.audience).handlers() if issuer else {}),
         verifier=_verifier(settings, settings.issuer, keys),
         entrance=entrance,
@@ -173,18 +172,13 @@ def _verifier(settings: Settings, issuer: str, keys: KeySource) -> Verifier:
     )
 
 
-def _handlers(
-    settings: Settings, ledger: Ledger, database_url: str, entrance: Entrance
-) -> dict[str, Handler]:
-    def posting(
-        operation: postings.Operation, origin_of: Callable[[Request], Origin] | None = None
-    ) -> Handler:
+def _handlers(settings: Settings, ledger: Ledger, database_url: str) -> dict[str, Handler]:
+    def posting(operation: postings.Operation) -> Handler:
         return partial(
             postings.post,
             ledger=ledger,
             operation=operation,
             body_bytes_max=settings.max_body_bytes,
-            origin_of=origin_of,
         )
 
     proofs = ProofEndpoints(ledger, load_checkpoint_key(settings))
@@ -196,7 +190,7 @@ def _handlers(
         "postPayment": posting(postings.POST_PAYMENT),
         "postDisbursement": posting(postings.POST_DISBURSEMENT),
         "postAccrualBatch": posting(postings.POST_ACCRUAL_BATCH),
-        "postReversal": posting(postings.POST_REVERSAL, entrance.origin_of),
+        "postReversal": posting(postings.POST_REVERSAL),
         "getJournalEntryProof": proofs.get_journal_entry_proof,
         "getLatestCheckpoint": proofs.get_latest_checkpoint,
         "getCheckpoint": proofs.get_checkpoint,

@@ -12,6 +12,7 @@ from hpts.domain import limits
 from hpts.domain.audit import Action, AuditEvent, Origin
 from hpts.http.audit_trail import PRIVILEGED, AuditTrail
 from hpts.http.auth import Principal, TokenRefused
+from hpts.http.client_certificate import Entrance
 from hpts.http.messages import Request
 from hpts.http.problems import ProblemRaised
 from hpts.http.routes import ROUTES
@@ -47,10 +48,6 @@ class Kept:
         return [(tenant_id, event) for tenant_id, events in self.batches for event in events]
 
 
-def origin_of(request: Request) -> Origin:
-    return Origin(request.peer, request.trace_id)
-
-
 def request(
     operation_id: str = "postReversal",
     *,
@@ -62,13 +59,14 @@ def request(
     made = request_of(peer=peer)
     made.route, made.trace_id = ROUTE_OF[operation_id], trace_id
     made.method = made.route.method
+    made.origin_of = Entrance(is_for_partners=False).origin_of
     if tenant_id is not None:
         made.principal = Principal(tenant_id, "", actor, frozenset(), 0.0)
     return made
 
 
 def trail_of(kept: Kept, fold_seconds: float = NEVER) -> AuditTrail:
-    return AuditTrail(kept, origin_of, fold_seconds=fold_seconds)
+    return AuditTrail(kept, fold_seconds=fold_seconds)
 
 
 def noted(*refusals: tuple[Request, Exception], kept: Kept | None = None) -> Kept:
@@ -252,7 +250,7 @@ def test_ten_thousand_denials_are_a_few_rows_that_tell_of_all(database_url: str)
     callers = [("teller", "192.0.2.1"), ("teller", "192.0.2.2"), ("robot", "192.0.2.1")]
 
     async def scenario() -> None:
-        trail = AuditTrail(AuditWriter(database_url), origin_of, fold_seconds=NEVER)
+        trail = AuditTrail(AuditWriter(database_url), fold_seconds=NEVER)
         for at in range(10_000):
             actor, peer = callers[at % 3]
             denied = request(tenant_id=tenant_id.bytes, actor=actor, peer=peer)
@@ -271,7 +269,7 @@ def test_a_tenant_that_does_not_exist_gets_no_record_of_its_own(own_database_url
     missing, error = uuid.uuid4(), ProblemRaised("tenant_unknown")
 
     async def scenario() -> None:
-        trail = AuditTrail(AuditWriter(own_database_url), origin_of, fold_seconds=NEVER)
+        trail = AuditTrail(AuditWriter(own_database_url), fold_seconds=NEVER)
         trail.note_refusal(request(tenant_id=missing.bytes), error, error)
         await trail.stop()
 

@@ -1,11 +1,14 @@
 """Whose Client-Cert header counts, and what may stand in it (RFC 9440)."""
 
+import ast
 import base64
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import hpts.http
 from hpts.domain import limits
 from hpts.domain.audit import Origin
 from hpts.http.client_certificate import (
@@ -15,11 +18,14 @@ from hpts.http.client_certificate import (
     Entrance,
     thumbprint_of,
 )
+from hpts.http.messages import Request, Response
 from hpts.http.problems import ProblemRaised
 from tests.certificates import Authority, Issued
-from tests.http.asgi import request_of
+from tests.http.asgi import TRACE_ID, TRACED, answer, fine, request_of
 
 PROXY = "192.0.2.10"
+KNOW_PEERS = {"asgi.py", "rsgi.py", "client_certificate.py"}
+"""The adapters, who hand it over, and the entrance."""
 
 
 @pytest.fixture(scope="module")
@@ -202,3 +208,31 @@ def test_the_address_is_the_nearest_that_no_trusted_proxy_has(
 def test_without_trusted_proxies_no_forwarded_address_is_believed() -> None:
     request = request_of((b"x-forwarded-for", b"203.0.113.9"), peer=PROXY)
     assert Entrance(is_for_partners=False).origin_of(request).source == PROXY
+
+
+def test_every_handler_is_told_the_address_that_a_trusted_proxy_saw(entrance: Entrance) -> None:
+    told: list[Origin] = []
+
+    async def handler(request: Request) -> Response:
+        told.append(request.origin)
+        return await fine(request)
+
+    headers = [(b"x-forwarded-for", b"203.0.113.9"), TRACED]
+    for peer in (PROXY, "192.0.2.99"):
+        assert answer(handler, headers=headers, entrance=entrance, peer=peer).status == 200
+    assert [origin.source for origin in told] == ["203.0.113.9", "192.0.2.99"]
+    assert {origin.trace_id for origin in told} == {TRACE_ID}
+
+
+def test_nobody_else_asks_from_where_a_connection_comes() -> None:
+    """Behind a proxy it is the proxy's address, which an endpoint would record without a notice."""
+    asking = {
+        path.name
+        for path in Path(hpts.http.__path__[0]).glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "peer"
+    }
+    assert asking - KNOW_PEERS == set()
+    assert "client_certificate.py" in asking
+    with pytest.raises(RuntimeError, match="trusted proxies"):
+        _ = request_of(peer=PROXY).origin

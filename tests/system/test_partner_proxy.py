@@ -175,6 +175,12 @@ def test_the_audit_record_names_the_address_that_a_trusted_proxy_saw(
     listed = clients[UNTRUSTED].get("/v1/audit-events?action=reversal.post")
     items = json.loads(listed.body)["items"]
     assert [item["source"] for item in reversed(items)] == list(clients)
+    for year, client in enumerate(clients.values(), 2001):
+        closing = {"closed_through": f"{year}-12-31", "reason": "The year is over"}
+        assert client.post("/v1/periods/close", f"test:{uuid.uuid4()}", closing).status == 201
+    listed = clients[UNTRUSTED].get("/v1/audit-events?action=period.close")
+    items = json.loads(listed.body)["items"]
+    assert [item["source"] for item in reversed(items)] == list(clients)
 
 
 def reverse_a_disbursement(client: Client) -> Reply:
@@ -293,7 +299,7 @@ def test_a_suspended_partner_is_out_behind_the_proxy(
 
 def test_the_configuration_sets_the_header_wherever_it_passes_a_request_on() -> None:
     text = (Path(__file__).parents[2] / "deploy" / "nginx" / "hpts.conf").read_text()
-    locations = text.split("location ")[1:]
+    locations = text.split("\n    location ")[1:]
     assert len(locations) == 2
     for location in locations:
         assert "proxy_pass http://hpts;" in location

@@ -58,6 +58,7 @@ class App:
         self._handlers = handlers
         self._verifier = verifier
         self._entrance = entrance
+        self._origin_of = entrance.origin_of
         self._marks = marks
         self._rate_limits = rate_limits
         self._trail = trail
@@ -72,6 +73,7 @@ class App:
 
     async def answer(self, request: Request) -> tuple[Response, str | None]:
         """(response, problem code), trace headers included. Never raises for what a client sent."""
+        request.origin_of = self._origin_of
         request.trace_id, request.traceparent = read_trace(request.headers, _utc_today)
         code = None
         try:

@@ -7,7 +7,7 @@ so that a flood of refusals is neither a flood of writes nor of memory.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -68,12 +68,10 @@ class AuditTrail:
     def __init__(
         self,
         writer: Writer,
-        origin_of: Callable[[Request], Origin],
         *,
         fold_seconds: float = limits.AUDIT_FOLD_SECONDS,
     ) -> None:
         self._writer = writer
-        self._origin_of = origin_of
         self._fold_seconds = fold_seconds
         self._noted: dict[_Kind, _Noted] = {}
         self._kinds_of: Counter[bytes] = Counter()
@@ -99,7 +97,7 @@ class AuditTrail:
             return
         if action is None:
             return
-        principal, origin = request.principal, self._origin_of(request)
+        principal, origin = request.principal, request.origin
         kind = _Kind(
             NO_TENANT.bytes if principal is None else principal.tenant_id,
             action,

@@ -5,11 +5,12 @@ read, in size and in time. Which server interface carries them is the adapters' 
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import Protocol
 
 import msgspec
 
+from hpts.domain.audit import Origin
 from hpts.domain.limits import BODY_SECONDS_MAX
 from hpts.http.auth import Principal
 from hpts.http.problems import ProblemRaised
@@ -101,6 +102,7 @@ class Request(ABC):
         "_watch",
         "headers",
         "method",
+        "origin_of",
         "path",
         "path_parameters",
         "principal",
@@ -122,6 +124,7 @@ class Request(ABC):
         self.path_parameters: tuple[str, ...] = ()
         self.principal: Principal | None = None
         self.timings: list[Span] = []
+        self.origin_of: Callable[[Request], Origin] = _of_no_entrance
         self._watch = watch
 
     @property
@@ -132,7 +135,8 @@ class Request(ABC):
     @property
     @abstractmethod
     def peer(self) -> str:
-        """The address that the connection comes from, without the port."""
+        """The address that the connection comes from, without the port: a proxy's, where there is
+        one. What is recorded of a request is its `origin`."""
 
     @property
     @abstractmethod
@@ -158,6 +162,12 @@ class Request(ABC):
             raise RuntimeError("the operation is open to everybody and has no principal")
         return self.principal
 
+    @property
+    def origin(self) -> Origin:
+        """From where the request comes, as the audit record says it. Worked out when asked for:
+        most operations record nothing."""
+        return self.origin_of(self)
+
     async def read_body(self, bytes_max: int) -> bytes:
         """The body. Refuses with 413 as soon as it is known to be over `bytes_max`."""
         declared = self.headers.get("content-length")
@@ -177,6 +187,10 @@ class Request(ABC):
             raise
         self._watch.end(task)
         return body
+
+
+def _of_no_entrance(request: Request) -> Origin:
+    raise RuntimeError("the request has not come through an App, which knows the trusted proxies")
 
 
 async def join_chunks(chunks: AsyncIterable[bytes], bytes_max: int) -> bytes:

@@ -8,7 +8,6 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from hpts.domain.audit import Origin
 from hpts.domain.entries import date_of, format_timestamp
 from hpts.domain.limits import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PERIOD_REASON_LENGTH_MAX
 from hpts.domain.periods import CLOSE, REOPEN, PeriodChange
@@ -72,12 +71,11 @@ class PeriodEndpoints:
 
     async def _change(self, request: Request, kind: Kind) -> Response:
         client = request.client()
-        origin = Origin(request.peer, request.trace_id)
 
         async def change(
             connection: AdminConnection, command: PeriodChange
         ) -> AdminReply | Refusal:
-            asked = PeriodRequest(client.tenant_id, command, client.actor, origin, _render)
+            asked = PeriodRequest(client.tenant_id, command, client.actor, request.origin, _render)
             return await change_periods(connection, asked)
 
         return reply_response(await self._administration.post(request, kind, change))

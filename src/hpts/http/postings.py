@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hpts.domain.audit import UNKNOWN_ORIGIN, Origin
+from hpts.domain.audit import UNKNOWN_ORIGIN
 from hpts.domain.entries import date_of
 from hpts.domain.identifiers import format_identifier
 from hpts.domain.limits import LARGE_BODY_BYTES
@@ -25,10 +25,12 @@ REPLAYED = ("idempotent-replayed", "true")
 
 
 class Operation(NamedTuple):
-    """How a POST operation reads its body and renders its reply."""
+    """How a POST operation reads its body and renders its reply, and whether the audit record
+    tells of it."""
 
     kind: Kind
     render: Callable[[Receipt], bytes]
+    is_audited: bool = False
 
 
 async def post(
@@ -36,10 +38,8 @@ async def post(
     ledger: Ledger,
     operation: Operation,
     body_bytes_max: int,
-    origin_of: Callable[[Request], Origin] | None = None,
 ) -> Response:
-    """Post the request's command. Raises ProblemRaised. `origin_of` where the operation is
-    recorded in the audit record."""
+    """Post the request's command. Raises ProblemRaised."""
     check_media_type(request)
     body = await request.read_body(body_bytes_max)
     key = idempotency_key_of(request)
@@ -55,7 +55,7 @@ async def post(
         actor=client.actor.encode(),
         render=operation.render,
         traceparent=request.traceparent,
-        origin=UNKNOWN_ORIGIN if origin_of is None else origin_of(request),
+        origin=request.origin if operation.is_audited else UNKNOWN_ORIGIN,
     )
     outcome = await ledger.post(client.tenant_id, posting)
     now = time.monotonic()
@@ -164,4 +164,4 @@ def _identifiers(receipt: Receipt) -> tuple[str, str]:
 POST_PAYMENT = Operation(PAYMENT, _render_payment)
 POST_DISBURSEMENT = Operation(DISBURSEMENT, _render_disbursement)
 POST_ACCRUAL_BATCH = Operation(ACCRUAL_BATCH, _render_accrual)
-POST_REVERSAL = Operation(REVERSAL, _render_reversal)
+POST_REVERSAL = Operation(REVERSAL, _render_reversal, is_audited=True)
