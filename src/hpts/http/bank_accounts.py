@@ -5,7 +5,6 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from hpts.domain.audit import Origin
 from hpts.domain.bank_accounts import (
     IDENTIFIERS_MAX,
     REF,
@@ -79,7 +78,7 @@ class BankAccountEndpoints:
 
 def actor_of(request: Request) -> Actor:
     """Who asks, for the audit record."""
-    return Actor(request.client().actor, Origin(request.peer, request.trace_id))
+    return Actor(request.client().actor, request.origin)
 
 
 def parse_ref(text: str) -> str:
