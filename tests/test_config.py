@@ -21,6 +21,7 @@ from hpts.domain import limits
 
 GOOD: dict[str, tuple[str, Any]] = {
     "HPTS_DATABASE_URL": ("postgresql://hpts@db/hpts", "postgresql://hpts@db/hpts"),
+    "HPTS_READ_DATABASE_URL": ("postgresql://a,b/hpts", "postgresql://a,b/hpts"),
     "HPTS_HOST": ("0.0.0.0", "0.0.0.0"),
     "HPTS_PORT": ("8080", 8080),
     "HPTS_WORKERS": ("4", 4),
@@ -73,6 +74,7 @@ BAD: dict[str, tuple[str, ...]] = {
         "host=a,b dbname=hpts",
         "hostaddr = '192.0.2.1,192.0.2.2' target_session_attrs=prefer-standby",
     ),
+    "HPTS_READ_DATABASE_URL": ("", "hpts", "mysql://db/hpts"),
     "HPTS_HOST": ("",),
     "HPTS_PORT": ("", "0", "65536", "-1", "3000.0", "３０００", "http", "3000\n", "9" * 40),
     "HPTS_WORKERS": ("", "0", "129", "two"),

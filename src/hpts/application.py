@@ -48,6 +48,7 @@ from hpts.store.bank_session import BankSessions
 from hpts.store.bank_status import bank_statuses
 from hpts.store.migrate import load_migrations
 from hpts.store.reconcile_schedule import ReconcileSchedule
+from hpts.store.seen_blocks import SeenBlocks
 from hpts.telemetry import JsonLines, configure_logging
 
 PR_SET_PDEATHSIG = 1
@@ -57,7 +58,9 @@ objects, which at saturation are a few requests in flight.
 """
 LAST_LINES_SECONDS_MAX = 1
 KEPT_KEYS = KeptKeys(KEY_SET_BYTES_MAX)
-"""Made when the server imports this, before any process is forked, so that all of them share it."""
+SEEN_BLOCKS = SeenBlocks()
+"""Both are made when the server imports this, before any process is forked, so that all of them
+share them."""
 READS: dict[str, Callable[..., Awaitable[Response]]] = {
     "getLoanBalance": balances.get_loan_balance,
     "listLoanJournalEntries": journal.list_loan_journal_entries,
@@ -84,7 +87,12 @@ def build_application() -> RsgiAdapter | AsgiAdapter:
     _start_traces(settings)
     if settings.database_url is None or settings.issuer is None or settings.jwks_url is None:
         raise ConfigError("the worker was started without its settings")
-    ledger = Ledger(settings.database_url, queue_max=settings.queue_limit)
+    ledger = Ledger(
+        settings.database_url,
+        read_database_url=settings.read_database_url,
+        seen=SEEN_BLOCKS,
+        queue_max=settings.queue_limit,
+    )
     keys = KeySource(
         settings.jwks_url,
         refresh_seconds=settings.jwks_refresh_seconds,
@@ -104,6 +112,7 @@ def build_application() -> RsgiAdapter | AsgiAdapter:
         verifier=_verifier(settings, settings.issuer, keys),
         entrance=entrance,
         marks=TenantMarks(ledger.reads.requires_mtls),
+        reach=ledger.reach,
         rate_limits=RateLimits(settings.rate_limit_writes, settings.rate_limit_reads),
         trail=trail,
         lines=lines,

@@ -24,6 +24,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The effective settings of one process; the names are those of the HPTS_ variables."""
 
     database_url: str | None = None
+    read_database_url: str | None = None
     host: str = "127.0.0.1"
     port: int = 3000
     workers: int = 2
@@ -146,6 +147,9 @@ def _mask_password(url: str) -> str:
 VARIABLES: dict[str, _Variable] = {
     "HPTS_DATABASE_URL": _Variable(
         "database_url", values.database_url, "the PostgreSQL database", True
+    ),
+    "HPTS_READ_DATABASE_URL": _Variable(
+        "read_database_url", values.any_database_url, "a standby of it, for reads", True
     ),
     "HPTS_HOST": _Variable("host", values.text, "address to listen on"),
     "HPTS_PORT": _Variable("port", values.whole_number(1, 65535), "port to listen on"),

@@ -27,6 +27,7 @@ from hpts.posting import (
     SHUTTING_DOWN,
     Command,
     Outcome,
+    Posted,
     Posting,
 )
 from hpts.store.accounting_reads import AccountingReads
@@ -40,9 +41,17 @@ from hpts.store.lanes import LaneFull, Lanes
 from hpts.store.pool import Connect, Pool, PoolBusy, PoolState
 from hpts.store.proofs import Proofs
 from hpts.store.reads import Reads
+from hpts.store.seen_blocks import SeenBlocks
+from hpts.store.standby import StandbyReads
 from hpts.store.statements import WRITER_STATEMENTS
-from hpts.store.tenancy import TenantUnknown
-from hpts.store.wire import ConnectFailed, ConnectionLost, StatementFailed, Wire
+from hpts.store.tenancy import RunForTenant, TenantUnknown, run_for_tenant
+from hpts.store.wire import (
+    SNAPSHOT_SESSION,
+    ConnectFailed,
+    ConnectionLost,
+    StatementFailed,
+    Wire,
+)
 from hpts.telemetry import logger
 
 PERIOD_CLOSED_MEANWHILE = "HP001"
@@ -63,18 +72,26 @@ class Ledger:
         self,
         database_url: str,
         *,
+        read_database_url: str | None = None,
+        seen: SeenBlocks | None = None,
         queue_max: int = limits.QUEUE_POSTINGS_MAX,
         connect: Connect = Wire.connect,
     ) -> None:
-        waiting = limits.READ_WAITERS_MAX
-        readers = Pool.of_readers(
-            database_url, limits.READERS_PER_WORKER, waiters_max=waiting, connect=connect
-        )
+        """`read_database_url` is a standby's, for reads; `seen` is then what all workers share."""
+        readers = _readers(database_url, connect)
         self._readers = readers
-        self.reads = Reads(readers)
+        self._standby: StandbyReads | None = None
+        run: RunForTenant = partial(run_for_tenant, readers)
+        if read_database_url is not None:
+            snapshots = partial(Wire.connect, session=SNAPSHOT_SESSION)
+            self._standby = StandbyReads(
+                readers, _readers(read_database_url, snapshots), seen or SeenBlocks()
+            )
+            run = self._standby.run
+        self.reads = Reads(readers, run)
         self.known = KnownReads(readers, partial(fold_all, database_url))
-        self.accounting = AccountingReads(readers, self.known)
-        self.proofs = Proofs(readers)
+        self.accounting = AccountingReads(run, self.known)
+        self.proofs = Proofs(run)
         self.audit = AuditReads(readers)
         self.feed = Feed(readers)
         self.heads = Heads(readers)
@@ -111,6 +128,17 @@ class Ledger:
         )
 
     @property
+    def has_standby(self) -> bool | None:
+        """Whether reads go to a standby at the moment; None where there is none to read from."""
+        return None if self._standby is None else not self._standby.is_away
+
+    async def reach(self, tenant_id: bytes, block_number: int) -> None:
+        """See to it that the tenant's reads from here on are no older than that block, where the
+        ledger has it. Raises TenantUnknown, ConnectionLost, StatementFailed, PoolBusy."""
+        if self._standby is not None:
+            await self._standby.reach(tenant_id, block_number)
+
+    @property
     def is_closing(self) -> bool:
         return self._is_closing
 
@@ -132,6 +160,8 @@ class Ledger:
         self._writers.close()
         await self.known.close()
         self.reads.close()
+        if self._standby is not None:
+            self._standby.close()
 
     async def post(self, tenant_id: bytes, posting: Posting) -> Outcome:
         """Post a command; its outcome once it is durable, refused or given up."""
@@ -147,7 +177,10 @@ class Ledger:
             return OVERLOADED
         self._in_flight.add(place)
         try:
-            return await posting.outcome
+            outcome = await posting.outcome
+            if self._standby is not None and isinstance(outcome, Posted):
+                self._standby.note(tenant_id, posting.block_number)
+            return outcome
         finally:
             # Also when the client has hung up, which cancels the outcome: what waits is then
             # dropped, what is in the database is finished, and its key tells a retry which.
@@ -189,6 +222,15 @@ class Ledger:
             )
             self._charts[tenant_id] = chart
         return chart
+
+
+def _readers(database_url: str, connect: Connect) -> Pool:
+    return Pool.of_readers(
+        database_url,
+        limits.READERS_PER_WORKER,
+        waiters_max=limits.READ_WAITERS_MAX,
+        connect=connect,
+    )
 
 
 def _travels_alone(command: Command) -> bool:
@@ -292,7 +334,7 @@ async def _open_decide_write(
         decided.decide(posting, position not in opened.keys_in_use)
     decided_at = time.monotonic()
     if decided.has_entries:
-        await write_batch(
+        block_number = await write_batch(
             wire,
             tenant_id,
             decided.batch,
@@ -304,12 +346,14 @@ async def _open_decide_write(
             moved_accrual_day=decided.moved_accrual_day,
         )
     elif decided.has_earlier:
-        await confirm_earlier(wire)
+        block_number = await confirm_earlier(wire, tenant_id)
     else:
+        block_number = 0
         await roll_back(wire)
     ended_at = time.monotonic()
     for posting, outcome in decided.outcomes:
         posting.kernel_seconds = decided_at - opened_at
+        posting.block_number = block_number
         posting.answer(outcome)
     meter_of(postings[0]).note(
         tenant_id,

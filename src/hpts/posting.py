@@ -60,6 +60,7 @@ class Posting:
     __slots__ = (
         "actor",
         "attempted_entry_ids",
+        "block_number",
         "command",
         "database_started_at",
         "deadline",
@@ -93,6 +94,7 @@ class Posting:
         self.render = render
         self.traceparent = traceparent  # of the request, for the batch to link to
         self.attempted_entry_ids: tuple[bytes, ...] = ()
+        self.block_number = 0  # once posted: of the tenant's block that holds it, or of a later one
         self.may_hold_key = False  # on a lost connection that PostgreSQL has not given up yet
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.queued_at = self.database_started_at = time.monotonic()

@@ -29,6 +29,7 @@ from hpts.http import (
     health,
     journal,
     payloads,
+    position,
     postings,
     problems,
     reconciliation,
@@ -134,6 +135,23 @@ def test_posts_ask_for_an_idempotency_key_of_the_form_that_is_checked() -> None:
         references = [parameter.get("$ref", "") for parameter in operation.get("parameters", ())]
         has_key = "#/components/parameters/IdempotencyKey" in references
         assert has_key == (method == "POST")
+
+
+def test_every_read_takes_the_position_that_a_posting_answers() -> None:
+    """The app reads the header of every GET that needs a token."""
+    posts = {"postPayment", "postDisbursement", "postAccrualBatch", "postReversal"}
+    for method, _, operation in operations():
+        found = {each["name"] for each in map(resolve, operation.get("parameters", ()))}
+        is_read = method == "GET" and bool(operation["security"])
+        assert ("HPTS-Min-Position" in found) == is_read, operation["operationId"]
+        if operation["operationId"] in posts:
+            for status in ("200", "201"):
+                assert "HPTS-Position" in operation["responses"][status]["headers"]
+    for part in (
+        DOCUMENT["components"]["parameters"]["MinPosition"],
+        DOCUMENT["components"]["headers"]["Position"],
+    ):
+        assert part["schema"]["pattern"] == f"^{position.FORM.pattern}$"
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,7 @@ def test_a_mark_counts_within_five_seconds_and_costs_no_query_a_request() -> Non
             assert marks.find(TENANT) is False
         assert database.asked == 1
         database.mark = True
-        clock.now += limits.TENANT_MARK_REFRESH_SECONDS
+        clock.now += limits.RECENT_REFRESH_SECONDS
         assert marks.find(TENANT) is False, "asked for behind the request's back"
         await turns()
         assert database.asked == 2
@@ -220,7 +220,7 @@ def test_a_mark_that_is_too_old_counts_no_more_though_nothing_newer_is_known() -
         marks = TenantMarks(database.read, clock=clock)
         await marks.ask(TENANT)
         database.error = ConnectionLost("away")
-        clock.now += limits.TENANT_MARK_SECONDS_MAX - 0.1
+        clock.now += limits.RECENT_SECONDS_MAX - 0.1
         assert marks.find(TENANT) is False
         await turns()
         clock.now += 0.1
@@ -240,7 +240,7 @@ def test_the_age_counts_from_the_question_not_from_the_answer() -> None:
         database.hold.clear()
         asking = asyncio.ensure_future(marks.ask(TENANT))
         await turns()
-        clock.now += limits.TENANT_MARK_SECONDS_MAX
+        clock.now += limits.RECENT_SECONDS_MAX
         database.hold.set()
         await asking
         assert marks.find(TENANT) is None
@@ -268,14 +268,14 @@ def test_a_tenant_that_does_not_exist_is_not_remembered() -> None:
         database = Database()
         database.mark = None
         marks = TenantMarks(database.read)
-        assert await marks.ask(TENANT) is False
+        assert await marks.ask(TENANT) is None
         assert marks.find(TENANT) is None
 
     asyncio.run(scenario())
 
 
 def test_marks_are_bounded_and_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "TENANT_MARKS_MAX", 3)
+    monkeypatch.setattr(limits, "RECENT_TENANTS_MAX", 3)
 
     async def scenario() -> None:
         marks = TenantMarks(Database().read)

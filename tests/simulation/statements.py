@@ -277,8 +277,9 @@ def append_block(session: "Session", parameters: Parameters) -> Rows:
     if any(cast(int, day) <= tenant.closed_through for day in decode(days)):
         session.database.loop.note("a period was closed meanwhile")
         raise Refused(PERIOD_CLOSED_MEANWHILE)
-    session.writes.block = next_block(tenant, first_entry_id, int.from_bytes(count, "big"), root)
-    return []
+    block = next_block(tenant, first_entry_id, int.from_bytes(count, "big"), root)
+    session.writes.block = block
+    return [(int8(block.number),)]
 
 
 def check_account_totals(session: "Session", parameters: Parameters) -> Rows:
@@ -310,6 +311,11 @@ def record_audit_event(session: "Session", parameters: Parameters) -> Rows:
 def await_standby(session: "Session", _: Parameters) -> Rows:
     """There is none."""
     return []
+
+
+def read_last_block(session: "Session", parameters: Parameters) -> Rows:
+    tenant = _tenant(session, parameters)
+    return [(int8(len(tenant.blocks)), tenant.head)]
 
 
 def commit(session: "Session", _: Parameters) -> Rows:
@@ -422,6 +428,7 @@ STATEMENTS: dict[str, Callable[["Session", Parameters], Rows]] = {
         check_account_totals,
         record_audit_event,
         await_standby,
+        read_last_block,
         commit,
         roll_back,
         enter_tenant,

@@ -4,6 +4,7 @@ was committed before it was asked."""
 import asyncio
 import uuid
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -11,7 +12,7 @@ from hpts.domain import limits
 from hpts.store import loan_reads
 from hpts.store.loan_reads import LoanReads
 from hpts.store.pool import Pool, PoolBusy
-from hpts.store.tenancy import TenantUnknown
+from hpts.store.tenancy import TenantUnknown, run_for_tenant
 from hpts.store.wire import ConnectionLost, Step, Wire
 
 from .ledger_fixture import Books, disbursement, open_ledger, payment, posting_of
@@ -107,7 +108,7 @@ def test_tenants_do_not_share_a_query(database_url: str, asked: list[int]) -> No
 
 def test_what_fails_fails_for_everybody_who_waits(database_url: str) -> None:
     async def ask(url: str, tenant_id: bytes) -> list[object]:
-        reads = LoanReads(Pool.of_readers(url, 1, waiters_max=1))
+        reads = LoanReads(partial(run_for_tenant, Pool.of_readers(url, 1, waiters_max=1)))
         asking = (reads.read(tenant_id, uuid.uuid4().bytes) for _ in range(3))
         return await asyncio.gather(*asking, return_exceptions=True)
 
@@ -121,7 +122,9 @@ def test_too_many_who_wait_are_told_so(database_url: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(limits, "READ_WAITERS_MAX", 2)
 
     async def scenario() -> list[object]:
-        reads = loan_reads.LoanReads(Pool.of_readers(database_url, 1, waiters_max=1))
+        reads = loan_reads.LoanReads(
+            partial(run_for_tenant, Pool.of_readers(database_url, 1, waiters_max=1))
+        )
         tenant_id = uuid.uuid4().bytes
         asking = (reads.read(tenant_id, uuid.uuid4().bytes) for _ in range(4))
         return await asyncio.gather(*asking, return_exceptions=True)

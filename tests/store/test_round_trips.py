@@ -166,4 +166,4 @@ def test_a_batch_with_replays_waits_for_the_standby_and_posts_nothing(
             )
 
     asyncio.run(scenario())
-    assert statements(pipelines) == [OPEN_PAYMENTS, ["await_standby", "commit"]]
+    assert statements(pipelines) == [OPEN_PAYMENTS, ["await_standby", "read_last_block", "commit"]]

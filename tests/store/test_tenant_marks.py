@@ -3,19 +3,21 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from hpts.store.pool import Pool
 from hpts.store.reads import Reads
-from hpts.store.tenancy import TenantUnknown
+from hpts.store.tenancy import TenantUnknown, run_for_tenant
 from hpts.store.tenants import add_tenant, list_tenants, set_tenant_mtls, set_tenant_status
 
 
 def ask(database_url: str, question: Callable[[Reads], Awaitable[Any]]) -> Any:
     async def answer() -> Any:
-        reads = Reads(Pool.of_readers(database_url, 1, waiters_max=1))
+        pool = Pool.of_readers(database_url, 1, waiters_max=1)
+        reads = Reads(pool, partial(run_for_tenant, pool))
         try:
             return await question(reads)
         finally:

@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, TypeAlias
 
@@ -41,7 +42,7 @@ from hpts.config import Settings
 from hpts.domain.entries import Layer
 from hpts.store.accounting_reads import AccountingReads, AccountKey
 from hpts.store.pool import Pool
-from hpts.store.tenancy import TenantUnknown
+from hpts.store.tenancy import TenantUnknown, run_for_tenant
 from hpts.store.wire import ConnectionLost, StatementFailed
 
 PROGRESS_SECONDS = 2.0
@@ -113,7 +114,7 @@ def _export(chosen: argparse.Namespace, settings: Settings) -> int:
 async def _write(database_url: str, chosen: argparse.Namespace, file: IO[bytes]) -> None:
     pool = Pool.of_readers(database_url, 1, waiters_max=1)
     try:
-        reads = AccountingReads(pool, serves_suspended=True)
+        reads = AccountingReads(partial(run_for_tenant, pool, serves_suspended=True))
         table: Table = await chosen.opened(reads, chosen.tenant.bytes, chosen)
         form = FORMS[chosen.format](table.columns)
         file.write(form.head())

@@ -161,11 +161,20 @@ CERTIFICATE_BYTES_MAX = 8_192
 CERTIFICATES_REMEMBERED_MAX = 1_024
 PEERS_REMEMBERED_MAX = 1_024
 """Addresses of which a worker remembers whether they are a trusted proxy's."""
-TENANT_MARKS_MAX = 10_000
-TENANT_MARK_SECONDS_MAX = 5
-"""How old a worker's knowledge of which tenants must come over mutual TLS may be."""
-TENANT_MARK_REFRESH_SECONDS = 2
+RECENT_TENANTS_MAX = 10_000
+RECENT_SECONDS_MAX = 5
+"""How old what a worker remembers of a tenant may be: whether it must come over mutual TLS, and
+where its chain stands on the primary."""
+RECENT_REFRESH_SECONDS = 2
 """From this age on it is read again, while requests still go by what is known."""
+
+STANDBY_WAIT_MS_MAX = 500
+"""How long a read waits for a standby to replay what the tenant has seen."""
+STANDBY_MS_MAX = 1_000
+"""After which a read from a standby is given up, whatever it waits for."""
+STANDBY_PAUSE_MS_MIN, STANDBY_PAUSE_MS_MAX = 1, 20
+STANDBY_AWAY_MS = 1_000
+"""How long reads go to the primary before a standby that failed, or was behind, is tried again."""
 
 EARLY_ENDS_MAX = 5
 EARLY_ENDS_SECONDS = 60
@@ -180,8 +189,10 @@ if LOANS_PER_ACCRUAL_MAX + 1 > LINES_PER_ENTRY_MAX:
     raise ValueError("the largest accrual batch must fit into one entry")
 if BATCH_POSTINGS_MAX * LINES_PER_PAYMENT_MAX > BATCH_LINES_MAX:
     raise ValueError("a full batch of payments must stay within the lines of a batch")
-if TENANT_MARK_REFRESH_SECONDS >= TENANT_MARK_SECONDS_MAX:
-    raise ValueError("a tenant's mark must be read again before it is too old to be used")
+if RECENT_REFRESH_SECONDS >= RECENT_SECONDS_MAX:
+    raise ValueError("what is remembered must be read again before it is too old to be used")
+if STANDBY_WAIT_MS_MAX >= STANDBY_MS_MAX:
+    raise ValueError("a read must have given up waiting before it is given up itself")
 if REFUSALS_KEPT_PER_TENANT_MAX > REFUSALS_KEPT_MAX:
     raise ValueError("one tenant's refusals must fit into what is kept of all")
 if PAGE_SIZE_DEFAULT > PAGE_SIZE_MAX:

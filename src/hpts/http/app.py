@@ -17,6 +17,7 @@ from hpts.http.auth import KeysUnavailable, TokenRefused, Verifier
 from hpts.http.client_certificate import Entrance
 from hpts.http.messages import Request, Response, StreamedResponse
 from hpts.http.partners import TenantMarks, check_binding
+from hpts.http.position import MIN_POSITION, read_min_position
 from hpts.http.problems import KINDS, ProblemRaised, render_problem
 from hpts.http.rate_limit import NO_LIMITS, RateLimits
 from hpts.http.request_meters import note_request
@@ -33,6 +34,10 @@ from hpts.telemetry import JsonLines, RequestLine, logger
 Handler = Callable[[Request], Awaitable[Response]]
 TRACED_PARTS = {"auth": "auth", "queue": "lane wait", "database": "in its batch"}
 """Timings of a request that are spans of its trace, and what they are called there."""
+
+
+async def reach_nothing(tenant_id: bytes, block_number: int) -> None:
+    """Without a standby no read is older than any posting."""
 
 
 class App:
@@ -52,6 +57,7 @@ class App:
         stop: Callable[[], Awaitable[None]],
         rate_limits: RateLimits = NO_LIMITS,
         trail: AuditTrail | None = None,
+        reach: Callable[[bytes, int], Awaitable[None]] = reach_nothing,
         server_timing: bool = False,
     ) -> None:
         self._routes = routes
@@ -62,6 +68,7 @@ class App:
         self._marks = marks
         self._rate_limits = rate_limits
         self._trail = trail
+        self._reach = reach
         self._lines = lines
         self._problem_base_url = problem_base_url
         self.streams = Streams()
@@ -123,6 +130,8 @@ class App:
         route = request.route = self._find(request)
         if route.scope is not None:
             await self._authorize(request, route.scope)
+            if route.method == "GET" and MIN_POSITION in request.headers:
+                await self._reach(request.client().tenant_id, read_min_position(request))
         response = await self._handlers[route.operation_id](request)
         if type(response) is StreamedResponse:
             self.streams.admit(request)

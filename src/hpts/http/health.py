@@ -60,6 +60,8 @@ class Health:
                 "run `hpts migrate`.",
             )
         checks = {"database": check}
+        if self._ledger.has_standby is not None:  # without it the primary answers: still ready
+            checks["standby"] = Check("ok" if self._ledger.has_standby else "fail", 0)
         return _response(HealthStatus("ok", __version__, self._git_sha, checks))
 
 

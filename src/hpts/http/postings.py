@@ -65,7 +65,7 @@ async def post(
         Span("kernel", started, kernel),
         Span("database", started, now - started - kernel),
     )
-    return _response(command, outcome)
+    return _response(command, outcome, posting.block_number)
 
 
 def check_media_type(request: Request) -> None:
@@ -91,10 +91,10 @@ def idempotency_key_of(request: Request) -> bytes:
     raise ProblemRaised("bad_request", errors=(FieldError("Idempotency-Key", problem, message),))
 
 
-def _response(command: Command, outcome: Outcome) -> Response:
+def _response(command: Command, outcome: Outcome, block_number: int) -> Response:
     if isinstance(outcome, Posted):
         location = "/v1/journal-entries/" + format_identifier(outcome.journal_entry_id)
-        headers = [JSON, NO_STORE, ("location", location)]
+        headers = [JSON, NO_STORE, ("location", location), ("hpts-position", str(block_number))]
         if outcome.is_replay:
             note_replay()
             return Response(200, outcome.reply, [*headers, REPLAYED])

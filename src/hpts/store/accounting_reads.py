@@ -11,9 +11,8 @@ from typing import NamedTuple
 from hpts.domain.accounts import Account
 from hpts.domain.instants import Instant
 from hpts.store.known_reads import KnownReads, known_steps
-from hpts.store.pool import Pool
 from hpts.store.reads import NEWEST, EntryRow, LineRow, entry_of, line_of
-from hpts.store.tenancy import run_for_tenant
+from hpts.store.tenancy import RunForTenant
 from hpts.store.wire import Rows, Step
 
 
@@ -84,15 +83,12 @@ class LoanChange(NamedTuple):
 
 
 class AccountingReads:
-    """The queries of one database, over a pool of wires. All raise TenantUnknown, ConnectionLost,
-    StatementFailed and PoolBusy. `serves_suspended`: also for tenants that the API refuses."""
+    """The queries of one database; `run` may read from a standby. All raise TenantUnknown,
+    ConnectionLost, StatementFailed and PoolBusy."""
 
-    def __init__(
-        self, pool: Pool, known: KnownReads | None = None, *, serves_suspended: bool = False
-    ) -> None:
-        self._pool = pool
+    def __init__(self, run: RunForTenant, known: KnownReads | None = None) -> None:
+        self._run = run
         self._known = known
-        self._serves_suspended = serves_suspended
 
     async def accounts(self, tenant_id: bytes) -> list[Account]:
         """The tenant's chart, in the order of codes."""
@@ -275,11 +271,6 @@ class AccountingReads:
         """The lines of the entries, entry by entry in their order."""
         (lines,) = await self._run(tenant_id, _step("read_lines", tenant_id, _array(entry_ids)))
         return [line_of(row) for row in lines]
-
-    async def _run(self, tenant_id: bytes, *steps: Step) -> list[Rows]:
-        return await run_for_tenant(
-            self._pool, tenant_id, *steps, serves_suspended=self._serves_suspended
-        )
 
 
 def _step(statement: str, tenant_id: bytes, *parameters: bytes | None) -> Step:

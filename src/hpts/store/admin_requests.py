@@ -19,7 +19,13 @@ from hpts.store.append import hash_key
 from hpts.store.pool import PoolBusy
 from hpts.store.statements import sql
 from hpts.store.tenancy import TenantUnknown
-from hpts.store.wire import CONNECT_SECONDS_MAX, SESSION, ConnectionLost, StatementFailed
+from hpts.store.wire import (
+    CONNECT_SECONDS_MAX,
+    NOT_REPLICATED,
+    SESSION,
+    ConnectionLost,
+    StatementFailed,
+)
 
 AdminConnection: TypeAlias = "psycopg.AsyncConnection[Any]"
 
@@ -71,6 +77,7 @@ class AdminRequests:
                 return Refusal(Rejection.IDEMPOTENCY_IN_PROGRESS)
             earlier = await _row(connection, "find_admin_request", **key)
             if earlier[0] == request.request_digest:
+                await connection.execute(sql("await_standby").encode())
                 return AdminReply(*earlier[1:])._replace(is_replay=True)
             if earlier[0] is not None:
                 return Refusal(Rejection.IDEMPOTENCY_MISMATCH)
@@ -99,6 +106,7 @@ class AdminRequests:
         if self._count >= limits.ADMIN_REQUESTS_MAX:
             raise PoolBusy
         self._count += 1
+        warnings: list[str | None] = []
         try:
             async with (
                 self._places,
@@ -109,11 +117,14 @@ class AdminRequests:
                     tcp_user_timeout=10_000,
                 ) as connection,
             ):
+                connection.add_notice_handler(lambda found: warnings.append(found.sqlstate))
                 for statement in SESSION:
                     await connection.execute(statement.encode())
                 entering = {"tenant_id": str(uuid.UUID(bytes=tenant_id))}
                 await connection.execute(sql("set_tenant").encode(), entering)
                 yield connection
+            if NOT_REPLICATED in warnings:
+                raise ConnectionLost("committed here, and perhaps nowhere else")
         except psycopg.Error as error:
             if error.sqlstate is None:
                 raise ConnectionLost(str(error)) from error

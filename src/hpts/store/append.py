@@ -89,30 +89,37 @@ async def write_batch(
     has_many_loans: bool,
     audit_event: AuditEvent | None = None,
     moved_accrual_day: int | None = None,
-) -> None:
-    """Second pipeline, COMMIT included. Raises StatementFailed (roll back), ConnectionLost.
+) -> int:
+    """Second pipeline, COMMIT included; the number of the new block. Raises StatementFailed (roll
+    back), ConnectionLost.
 
     `moved_accrual_day` is the own day of the batch's only entry, where that is an accrual that was
     moved out of a closed period.
     """
-    await wire.run(
-        write_steps(
-            tenant_id,
-            batch,
-            wire.stripe,
-            first_entry_id=first_entry_id,
-            posted_at=posted_at,
-            has_many_loans=has_many_loans,
-            audit_event=audit_event,
-            moved_accrual_day=moved_accrual_day,
-        )
+    steps = write_steps(
+        tenant_id,
+        batch,
+        wire.stripe,
+        first_entry_id=first_entry_id,
+        posted_at=posted_at,
+        has_many_loans=has_many_loans,
+        audit_event=audit_event,
+        moved_accrual_day=moved_accrual_day,
     )
+    return _block_number(steps, await wire.run(steps), "append_block")
 
 
-async def confirm_earlier(wire: Wire) -> None:
+async def confirm_earlier(wire: Wire, tenant_id: bytes) -> int:
     """Second pipeline of a batch that posts nothing and answers what was posted before: done when
-    that is as durable as a posting of its own. Raises StatementFailed, ConnectionLost."""
-    await wire.run([Step("await_standby"), Step("commit")])
+    that is as durable as a posting of its own. The number of a block that stands no earlier in the
+    chain. Raises StatementFailed, ConnectionLost."""
+    steps = [Step("await_standby"), Step("read_last_block", (tenant_id,)), Step("commit")]
+    return _block_number(steps, await wire.run(steps), "read_last_block")
+
+
+def _block_number(steps: Sequence[Step], rows: Sequence[Rows], statement: str) -> int:
+    at = next(at for at, step in enumerate(steps) if step.statement == statement)
+    return int.from_bytes(rows[at][0][0] or b"", "big")
 
 
 async def roll_back(wire: Wire) -> None:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from hpts._posting import array_of
 from hpts.domain import limits
 from hpts.store.lanes import LaneFull, Lanes
-from hpts.store.pool import Pool, PoolBusy
-from hpts.store.tenancy import run_for_tenant
+from hpts.store.pool import PoolBusy
+from hpts.store.tenancy import RunForTenant
 from hpts.store.wire import Step
 
 OID_UUID = 2950
@@ -38,8 +38,8 @@ class _Asked(NamedTuple):
 class LoanReads:
     """Reads of single loans, gathered by tenant."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, run: RunForTenant) -> None:
+        self._run = run
         self._lanes: Lanes[_Asked] = Lanes(
             self._answer,
             writers=limits.READERS_PER_WORKER,
@@ -73,9 +73,7 @@ class LoanReads:
 
     async def _read(self, tenant_id: bytes, loan_ids: set[bytes]) -> dict[bytes, LoanRow]:
         wanted = array_of(OID_UUID, list(loan_ids))
-        (rows,) = await run_for_tenant(
-            self._pool, tenant_id, Step("read_loan_balances", (tenant_id, wanted))
-        )
+        (rows,) = await self._run(tenant_id, Step("read_loan_balances", (tenant_id, wanted)))
         return {row[0] or b"": _loan(row) for row in rows}
 
 

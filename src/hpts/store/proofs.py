@@ -15,8 +15,7 @@ from hpts.domain.merkle import (
     leaf_hash,
     roots_of,
 )
-from hpts.store.pool import Pool
-from hpts.store.tenancy import run_for_tenant
+from hpts.store.tenancy import RunForTenant
 from hpts.store.wire import Rows, Step
 
 _int16, _int32, _int64 = Struct(">h"), Struct(">i"), Struct(">q")
@@ -65,14 +64,12 @@ class Proofs:
     """The queries behind proofs and checkpoints. All raise TenantUnknown, ConnectionLost,
     StatementFailed and PoolBusy."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, run: RunForTenant) -> None:
+        self._run = run
 
     async def last_block_number(self, tenant_id: bytes) -> int:
         """Where the tenant's chain ends, 0 before its first posting."""
-        (heads,) = await run_for_tenant(
-            self._pool, tenant_id, Step("read_last_block", (tenant_id,))
-        )
+        (heads,) = await self._run(tenant_id, Step("read_last_block", (tenant_id,)))
         return _int64.unpack(heads[0][0] or b"")[0] if heads else 0
 
     async def tree(self, tenant_id: bytes, size: int, *near: int) -> BlockTree:
@@ -90,9 +87,7 @@ class Proofs:
         ]
         steps.append(_tiles_step(tenant_id, 2, 0, size // GROUP))
         known: dict[tuple[int, int], bytes] = {}
-        for step, rows in zip(
-            steps, await run_for_tenant(self._pool, tenant_id, *steps), strict=True
-        ):
+        for step, rows in zip(steps, await self._run(tenant_id, *steps), strict=True):
             if step.statement == "read_block_tiles":
                 known.update(map(_tile, rows))
                 continue
@@ -103,8 +98,7 @@ class Proofs:
 
     async def entry(self, tenant_id: bytes, entry_id: bytes) -> EntryProof | None:
         """An entry's place in its block, or None where there is no such entry."""
-        entries, lines, blocks = await run_for_tenant(
-            self._pool,
+        entries, lines, blocks = await self._run(
             tenant_id,
             Step("read_hashed_entry", (tenant_id, entry_id)),
             Step("read_hashed_lines", (tenant_id, entry_id)),
@@ -115,8 +109,7 @@ class Proofs:
         block = _block(blocks)
         first = int.from_bytes(block.first_entry_id, "big")
         last_entry_id = (first + block.entry_count - 1).to_bytes(16, "big")
-        (hashes,) = await run_for_tenant(
-            self._pool,
+        (hashes,) = await self._run(
             tenant_id,
             Step("read_entry_hashes", (tenant_id, block.first_entry_id, last_entry_id)),
         )

@@ -12,7 +12,7 @@ from hpts.domain.instants import Instant
 from hpts.store.loan_reads import LoanReads, LoanRow
 from hpts.store.periods import PeriodRow
 from hpts.store.pool import Pool
-from hpts.store.tenancy import run_for_tenant
+from hpts.store.tenancy import RunForTenant, run_for_tenant
 from hpts.store.wire import Rows, Step
 
 NEWEST = b"ffffffff-ffff-ffff-ffff-ffffffffffff"
@@ -59,9 +59,11 @@ class Reads:
     """The queries of one database, over a pool of wires. All raise TenantUnknown, ConnectionLost,
     StatementFailed and PoolBusy."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, run: RunForTenant) -> None:
+        """`run` may read from a standby; what the chain does not cover comes from `pool`."""
         self._pool = pool
-        self._loans = LoanReads(pool)
+        self._run = run
+        self._loans = LoanReads(run)
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -100,8 +102,7 @@ class Reads:
     ) -> tuple[LoanRow | None, dict[int, int], int | None]:
         """The loan now, what it owed by account code on a past day (on any without one) as far as
         it was known at an instant, and the newest posting counted."""
-        loans, sums = await run_for_tenant(
-            self._pool,
+        loans, sums = await self._run(
             tenant_id,
             _step("read_loan_balance", tenant_id, _uuid(loan_id)),
             _step(
@@ -125,8 +126,7 @@ class Reads:
     ) -> AccountRow | None:
         """An account's totals now, or as of a day; None when the chart has no such account."""
         key = (account_code, currency, layer)
-        accounts, sums = await run_for_tenant(
-            self._pool,
+        accounts, sums = await self._run(
             tenant_id,
             _step("read_account", tenant_id, account_code),
             _step("sum_account_now", tenant_id, *key)
@@ -145,8 +145,7 @@ class Reads:
     ) -> tuple[EntryRow, list[LineRow]] | None:
         """One entry with its lines, or None."""
         text = _uuid(entry_id)
-        entries, lines = await run_for_tenant(
-            self._pool,
+        entries, lines = await self._run(
             tenant_id,
             _step("read_entry", tenant_id, text),
             _step("read_lines", tenant_id, b"{" + text + b"}"),
@@ -167,8 +166,7 @@ class Reads:
         event_type: bytes | None,
     ) -> list[EntryRow] | None:
         """At most `count` entries of the loan, newest first; None when there is no such loan."""
-        loans, entries = await run_for_tenant(
-            self._pool,
+        loans, entries = await self._run(
             tenant_id,
             _step("read_loan_balance", tenant_id, _uuid(loan_id)),
             _step(
@@ -187,9 +185,7 @@ class Reads:
     async def lines(self, tenant_id: bytes, entry_ids: list[str]) -> list[LineRow]:
         """The lines of the entries, entry by entry in their order."""
         wanted = "{" + ",".join(entry_ids) + "}"
-        (lines,) = await run_for_tenant(
-            self._pool, tenant_id, _step("read_lines", tenant_id, wanted.encode())
-        )
+        (lines,) = await self._run(tenant_id, _step("read_lines", tenant_id, wanted.encode()))
         return [line_of(row) for row in lines]
 
     async def period_records(self, tenant_id: bytes, *, before: int, count: int) -> list[PeriodRow]:

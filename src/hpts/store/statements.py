@@ -29,6 +29,7 @@ WRITER_STATEMENTS = (
     "check_account_totals",
     "record_audit_event",
     "await_standby",
+    "read_last_block",
     "commit",
     "roll_back",
 )
@@ -64,6 +65,7 @@ READER_STATEMENTS = (
     "find_feed_entries",
     "find_entries_of_account",
     "read_last_block",
+    "read_position",
     "read_block_hashes",
     "read_block_tiles",
     "read_block_of_entry",

@@ -1,9 +1,18 @@
 """Queries for one tenant: enters it, and refuses one that is not served."""
 
 import uuid
+from collections.abc import Awaitable
+from typing import Protocol
 
 from hpts.store.pool import Pool
 from hpts.store.wire import Rows, Step
+
+
+class RunForTenant(Protocol):
+    """The rows of `steps` in the tenant's transaction. Raises TenantUnknown, and what Pool.lease
+    and Wire.run raise."""
+
+    def __call__(self, tenant_id: bytes, *steps: Step) -> Awaitable[list[Rows]]: ...
 
 
 class TenantUnknown(Exception):
@@ -18,15 +27,14 @@ async def run_for_tenant(
 
     Raises TenantUnknown, and what Pool.lease and Wire.run raise.
     """
-    tenant = str(uuid.UUID(bytes=tenant_id)).encode()
     async with pool.lease() as wire:
-        _, tenants, *found = await wire.run(
-            [
-                Step("enter_tenant", (tenant,), True),
-                Step("read_tenant", (tenant,), True),
-                *steps,
-            ]
-        )
+        _, tenants, *found = await wire.run([*tenant_steps(tenant_id), *steps])
     if not tenants or not (serves_suspended or tenants[0][0] == b"active"):
         raise TenantUnknown
     return found
+
+
+def tenant_steps(tenant_id: bytes) -> tuple[Step, Step]:
+    """Enter the tenant, and read whether it is served."""
+    tenant = (str(uuid.UUID(bytes=tenant_id)).encode(),)
+    return Step("enter_tenant", tenant, True), Step("read_tenant", tenant, True)

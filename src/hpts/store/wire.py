@@ -47,8 +47,9 @@ SESSION = (
     "SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')",
 )
-COMMIT = "commit"
-WARNING = b"01000"
+SNAPSHOT_SESSION = (*SESSION, "SET default_transaction_isolation = 'repeatable read'")
+"""For readers whose pipelines are to see one moment."""
+NOT_REPLICATED = "01000"
 """PostgreSQL says so when it has committed and was told to wait no longer for its standby, which
 pg_cancel_backend does (no timeout of a statement counts then)."""
 
@@ -109,7 +110,11 @@ class Wire:
 
     @classmethod
     async def connect(
-        cls, database_url: str, statements: Sequence[str], stripe_lock: int | None = None
+        cls,
+        database_url: str,
+        statements: Sequence[str],
+        stripe_lock: int | None = None,
+        session: Sequence[str] = SESSION,
     ) -> "Wire":
         """An open connection with `statements` prepared. Raises ConnectionLost.
 
@@ -128,7 +133,7 @@ class Wire:
             raise ConnectFailed(str(error)) from error
         try:
             async with asyncio.timeout(SET_UP_SECONDS_MAX):
-                stripe = await _set_up(connection, stripe_lock)
+                stripe = await _set_up(connection, session, stripe_lock)
             wire = cls(connection, asyncio.get_running_loop())
         except (psycopg.Error, TimeoutError) as error:
             await connection.close()
@@ -146,11 +151,11 @@ class Wire:
         """Send all `steps` in one pipeline; the rows of each. One round trip.
 
         Raises StatementFailed for the first step that failed (none after it ran), ConnectionLost:
-        also for a COMMIT of which PostgreSQL warns that no standby is known to have it.
+        also where PostgreSQL warns that it committed what no standby is known to have.
         """
         self._send(self._send_all, steps)
         results = await self._sync()
-        if self._warning and steps[-1].statement == COMMIT:
+        if self._warning:
             self.close()
             raise ConnectionLost(f"committed here, and perhaps nowhere else: {self._warning}")
         if len(results) == len(steps):
@@ -236,7 +241,7 @@ class Wire:
             self._fail(ConnectionLost(str(error)))
 
     def _on_notice(self, notice: pq.abc.PGresult) -> None:
-        if notice.error_field(pq.DiagnosticField.SQLSTATE) == WARNING:
+        if notice.error_field(pq.DiagnosticField.SQLSTATE) == NOT_REPLICATED.encode():
             self._warning = notice.get_error_message()
 
     def _has_hung_up(self) -> bool:
@@ -264,9 +269,11 @@ class Wire:
         self._pgconn.finish()
 
 
-async def _set_up(connection: psycopg.AsyncConnection, stripe_lock: int | None) -> int:
+async def _set_up(
+    connection: psycopg.AsyncConnection, session: Sequence[str], stripe_lock: int | None
+) -> int:
     stripe = 0
-    for statement in SESSION:
+    for statement in session:
         await connection.execute(statement.encode())
     if stripe_lock is not None:
         cursor = await connection.execute(sql("claim_stripe"), {"lock_class": stripe_lock})

@@ -22,3 +22,4 @@ INSERT INTO ledger_blocks (
 SELECT $1::uuid, head.block_number, head.previous_hash, $4::bytea, $2::uuid, $3::integer,
     head.block_hash
 FROM head
+RETURNING block_number
