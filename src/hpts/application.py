@@ -16,7 +16,17 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from hpts.config import ConfigError, Settings, load_settings
-from hpts.http import accounting, audit_events, balances, docs, feed, journal, periods, postings
+from hpts.http import (
+    accounting,
+    audit_events,
+    balances,
+    docs,
+    feed,
+    journal,
+    periods,
+    postings,
+    restatement,
+)
 from hpts.http.administration import Administration
 from hpts.http.app import App, Handler
 from hpts.http.asgi import AsgiAdapter
@@ -66,6 +76,7 @@ READS: dict[str, Callable[..., Awaitable[Response]]] = {
     "listLoanJournalEntries": journal.list_loan_journal_entries,
     "getAccountBalance": balances.get_account_balance,
     "listAccounts": accounting.list_accounts,
+    "getRestatement": restatement.get_restatement,
     "getTrialBalance": accounting.get_trial_balance,
     "listAccountEntries": accounting.list_account_entries,
     "getLoan": accounting.get_loan,

@@ -36,6 +36,7 @@ OPERATIONS = [
     ("GET", f"/journal-entries/{MISSING_ID}", "hpts:ledger:read"),
     ("GET", "/accounts", "hpts:balances:read"),
     ("GET", "/trial-balance", "hpts:balances:read"),
+    ("GET", "/accounts/1000/restatement", "hpts:ledger:read"),
     ("POST", "/periods/close", "hpts:admin:*"),
     ("POST", "/periods/reopen", "hpts:admin:*"),
     ("GET", "/periods", "hpts:ledger:read"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from .client import answered, failing_fields, posted, refused, utc_day
@@ -82,3 +84,85 @@ def test_a_missing_loan_or_account_is_404(api):
     known_at = "2026-01-01T00:00:00Z"
     refused(api.account("1001", "USD", known_at=known_at), 404, "not_found")
     refused(api.loan("0190d3f2-6c1e-7a3b-8f00-5b1d2c3e4f50", known_at=known_at), 404, "not_found")
+
+
+def restated(api, code="1000", *, page_size=50, **params):
+    """(before, after, all items) of a restatement, page by page."""
+    asked = {"currency": "USD", "page_size": page_size, **params}
+    items, token = [], None
+    while True:
+        more = {"page_token": token} if token else {}
+        page = answered(api.get(f"/accounts/{code}/restatement", params=asked | more))
+        items += page["items"]
+        token = page.get("next_page_token")
+        if token is None:
+            return page["before"], page["after"], items
+
+
+def test_a_restatement_lists_what_changed_the_answer(api):
+    loan = api.open_loan(1_000, effective_at=utc_day(-30))
+    first = posted(api.pay(loan, 100, effective_at=utc_day(-20)))
+    late = posted(api.pay(loan, 30, effective_at=utc_day(-25)))
+    posted(api.pay(loan, 5, effective_at=utc_day(-5)))
+    undone = posted(api.reverse(first["journal_entry_id"], effective_at=utc_day(-20)))
+    day = utc_day(-10)
+    before, after, items = restated(api, as_of_date=day, known_from=first["posted_at"])
+    assert (before["normal_balance_minor"], after["normal_balance_minor"]) == ("100", "30")
+    assert [(item["journal_entry_id"], item["effect_minor"]) for item in items] == [
+        (late["journal_entry_id"], "30"),
+        (undone["journal_entry_id"], "-100"),
+    ]
+    assert items[0]["effective_at"] == utc_day(-25)
+    assert (items[1]["debit_minor"], items[1]["credit_minor"]) == ("0", "100")
+    _, after, items = restated(
+        api, as_of_date=day, known_from=first["posted_at"], known_to=late["posted_at"]
+    )
+    assert after["normal_balance_minor"] == "130"
+    assert len(items) == 1
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 50])
+def test_the_effects_add_up_to_the_difference(api, seed, page_size):
+    draw = random.Random(seed)
+    loans = [api.open_loan(10_000, effective_at=utc_day(-40)) for _ in range(2)]
+    replies = []
+    for _ in range(14):
+        loan, day = draw.choice(loans), utc_day(-draw.randrange(40))
+        replies.append(posted(api.pay(loan, draw.randrange(1, 900), effective_at=day)))
+        if draw.random() < 0.3:
+            entry_id = replies[-1]["journal_entry_id"]
+            replies.append(posted(api.reverse(entry_id, effective_at=utc_day(-draw.randrange(9)))))
+    instants = ["2001-01-01T00:00:00Z", *(reply["posted_at"] for reply in replies)]
+    for code in ("1000", "1100", "2000"):
+        known_from, known_to = sorted(draw.sample(instants, 2))
+        day = utc_day(-draw.randrange(45))
+        params = {"as_of_date": day, "known_from": known_from, "known_to": known_to}
+        before, after, items = restated(api, code, page_size=page_size, **params)
+        difference = int(after["normal_balance_minor"]) - int(before["normal_balance_minor"])
+        assert sum(int(item["effect_minor"]) for item in items) == difference
+        assert [item["posted_at"] for item in items] == sorted(item["posted_at"] for item in items)
+        assert all(known_from < item["posted_at"] <= known_to for item in items)
+        assert all(item["effective_at"] <= day for item in items)
+        for known_at, shown in ((known_from, before), (known_to, after)):
+            own = answered(api.account(code, "USD", as_of_date=day, known_at=known_at))
+            assert shown.items() <= own.items()
+
+
+def test_a_restatement_that_does_not_fit_is_400(api, other_api):
+    path = "/accounts/1000/restatement"
+    assert failing_fields(refused(api.get(path), 400, "bad_request")) == {
+        "currency",
+        "as_of_date",
+        "known_from",
+    }
+    early, late = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
+    params = {"currency": "USD", "as_of_date": "2026-01-01", "known_from": late, "known_to": early}
+    assert failing_fields(refused(api.get(path, params=params), 400, "bad_request")) == {"known_to"}
+    loan = other_api.open_loan(100)
+    for _ in range(2):
+        posted(other_api.pay(loan, 1))
+    asked = {"currency": "USD", "as_of_date": utc_day(), "known_from": early, "page_size": 1}
+    token = answered(other_api.get(path, params=asked))["next_page_token"]
+    problem = refused(api.get(path, params=asked | {"page_token": token}), 400, "bad_request")
+    assert failing_fields(problem) == {"page_token"}
+    refused(api.get("/accounts/1001/restatement", params=asked), 404, "not_found")

@@ -85,6 +85,10 @@ include-operation-id = "listLoanJournalEntries"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 404]
 
 [[operations]]
+include-operation-id = "getRestatement"
+checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 404]
+
+[[operations]]
 include-operation-id = "listPeriods"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400]
 

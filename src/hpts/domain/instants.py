@@ -5,7 +5,14 @@ import re
 
 import msgspec
 
-from hpts.domain.entries import EPOCH, MICROSECONDS_PER_DAY, date_of, day_at, format_timestamp
+from hpts.domain.entries import (
+    EPOCH,
+    EPOCH_DAY,
+    MICROSECONDS_PER_DAY,
+    date_of,
+    day_at,
+    format_timestamp,
+)
 from hpts.domain.identifiers import first_identifier
 
 RFC_3339 = re.compile(
@@ -64,6 +71,16 @@ def parse_instant(text: str) -> Instant | None:
     )
     microseconds = seconds * 1_000_000 + int((fraction or "0")[:6].ljust(6, "0"))
     return Instant(min(max(microseconds, 0), LATEST))
+
+
+def end_of_day(text: str) -> Instant:
+    """The last microsecond of a day (YYYY-MM-DD) in UTC."""
+    try:
+        day = datetime.date.fromisoformat(text)
+    except ValueError:
+        day = datetime.date.max
+    end = (day.toordinal() - EPOCH_DAY + 1) * MICROSECONDS_PER_DAY - 1
+    return Instant(min(max(end, 0), LATEST))
 
 
 def _identifier(microseconds: int) -> bytes:

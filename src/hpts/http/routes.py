@@ -33,6 +33,7 @@ ROUTES = (
     Route("GET", "/v1/loans/{loan_id}/statement", "getLoanStatement", "hpts:ledger:read"),
     Route("GET", "/v1/trial-balance", "getTrialBalance", "hpts:balances:read"),
     Route("GET", "/v1/journal-entries", "listJournalEntries", "hpts:ledger:read"),
+    Route("GET", "/v1/accounts/{account_code}/restatement", "getRestatement", "hpts:ledger:read"),
     Route("GET", "/v1/journal-entries/{journal_entry_id}", "getJournalEntry", "hpts:ledger:read"),
     Route(
         "GET",

@@ -7,6 +7,7 @@ line by line, which only takes longer. A read that finds much of that has it fol
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from hpts.domain.instants import Instant
 from hpts.domain.limits import UNFOLDED_BLOCKS_MAX
@@ -20,6 +21,38 @@ FOR_EVER = "infinity"
 
 Fold = Callable[[bytes], Awaitable[object]]
 """Folds all that is new of a tenant."""
+
+
+class RestatementQuery(NamedTuple):
+    """What of an account (code, currency, layer as the query has them) changed between two
+    instants about a day, which ends with `day_end`."""
+
+    account_code: bytes
+    currency: bytes
+    layer: bytes
+    as_of_date: str
+    known_from: Instant
+    known_to: Instant
+    day_end: Instant
+
+
+class RestatedEntry(NamedTuple):
+    """An entry and what it debits and credits of the account; `posted_at` as in Batch."""
+
+    journal_entry_id: str
+    event_type: str
+    effective_at: str
+    posted_at: int
+    debit_minor: int
+    credit_minor: int
+
+
+class Restated(NamedTuple):
+    """What was known before and after, and entries between."""
+
+    before: AccountRow
+    after: AccountRow
+    entries: list[RestatedEntry]
 
 
 def known_steps(
@@ -94,6 +127,49 @@ class KnownReads:
         debit, credit = (int(minor or 0) for minor in sums[0][2:]) if sums else (0, 0)
         return AccountRow(name, normal_balance, debit, credit)
 
+    async def restatement(
+        self, tenant_id: bytes, query: RestatementQuery, *, after: bytes | None, count: int
+    ) -> Restated | None:
+        """At most `count` of the entries after one, or from the first; None when the chart has no
+        such account."""
+        before_row, after_row = [
+            await self.account(
+                tenant_id,
+                query.account_code,
+                known_at,
+                currency=query.currency,
+                layer=query.layer,
+                as_of_date=query.as_of_date,
+            )
+            for known_at in (query.known_from, query.known_to)
+        ]
+        if before_row is None or after_row is None:
+            return None
+        first = query.known_from.before_entry_id
+        if after is not None:
+            first = (int.from_bytes(after, "big") + 1).to_bytes(16, "big")
+        tenant = str(uuid.UUID(bytes=tenant_id)).encode()
+        (rows,) = await run_for_tenant(
+            self._pool,
+            tenant_id,
+            Step(
+                "read_restatement",
+                (
+                    tenant,
+                    query.account_code,
+                    query.currency,
+                    query.layer,
+                    query.as_of_date.encode(),
+                    _uuid(first),
+                    _uuid(query.known_to.before_entry_id),
+                    b"%d" % count,
+                    _uuid(query.day_end.before_entry_id),
+                ),
+                True,
+            ),
+        )
+        return Restated(before_row, after_row, [_restated(row) for row in rows])
+
     def note_backlog(self, tenant_id: bytes, backlog: Rows) -> None:
         """Have the tenant folded where a read found that much is not yet."""
         behind = int(backlog[0][0] or 0) if backlog else 0
@@ -111,6 +187,19 @@ class KnownReads:
             await self._fold(tenant_id)
         except Exception as error:
             logger.warning("folding what was known when: %s", error)
+
+
+def _restated(row: tuple[bytes | None, ...]) -> RestatedEntry:
+    entry_id, event_type, effective_at, *numbers = row
+    posted_at, debit, credit = (int(number or 0) for number in numbers)
+    return RestatedEntry(
+        (entry_id or b"").decode(),
+        (event_type or b"").decode(),
+        (effective_at or b"").decode(),
+        posted_at,
+        debit,
+        credit,
+    )
 
 
 def _uuid(identifier: bytes) -> bytes:

@@ -56,6 +56,7 @@ READER_STATEMENTS = (
     "read_journal_entries",
     "sum_known",
     "read_known_backlog",
+    "read_restatement",
     "read_entry",
     "read_loan_entries",
     "read_lines",
