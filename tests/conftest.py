@@ -247,6 +247,7 @@ def start_server(
         HPTS_ISSUER=DEVELOPMENT_ISSUER,
         HPTS_JWKS_URL=issuer.jwks_path.resolve().as_uri(),
         HPTS_CHECKPOINT_KEY=str(issuer.checkpoint_key()),
+        HPTS_WEBHOOK_KEY=str(issuer.webhook_key()),
         **variables,
     )
     with log.open("ab") as output:

@@ -8,6 +8,7 @@ import asyncio
 import ctypes
 import gc
 import importlib.util
+import ipaddress
 import multiprocessing
 import os
 import signal
@@ -49,6 +50,8 @@ from hpts.http.reconciliation import Reconciler
 from hpts.http.reconciliation_items import ReconciliationItemEndpoints
 from hpts.http.routes import DEVELOPMENT_ROUTES, ROUTES, UNDOCUMENTED_ROUTES, RouteTable
 from hpts.http.rsgi import RsgiAdapter
+from hpts.http.webhook_secrets import WebhookKey
+from hpts.http.webhooks import WebhookEndpoints
 from hpts.ledger import Ledger
 from hpts.metrics.sampler import Sampler
 from hpts.spans import SPANS
@@ -215,6 +218,7 @@ def _handlers(settings: Settings, ledger: Ledger, database_url: str) -> dict[str
         "getLatestCheckpoint": proofs.get_latest_checkpoint,
         "getCheckpoint": proofs.get_checkpoint,
         "getConsistencyProof": proofs.get_consistency_proof,
+        **_webhooks(settings, ledger, admin_requests, administration).handlers(),
         **_reconciliation_handlers(settings, ledger, database_url, admin_requests, administration),
         "closePeriod": changes.close_period,
         "reopenPeriod": changes.reopen_period,
@@ -224,6 +228,23 @@ def _handlers(settings: Settings, ledger: Ledger, database_url: str) -> dict[str
         "getDocsPage": docs.get_docs_page,
         "getDocsAsset": docs.get_docs_asset,
     } | {name: partial(handler, ledger=ledger) for name, handler in READS.items()}
+
+
+def _webhooks(
+    settings: Settings, ledger: Ledger, requests: AdminRequests, administration: Administration
+) -> WebhookEndpoints:
+    networks = [ipaddress.ip_network(network) for network in settings.webhook_networks]
+    return WebhookEndpoints(ledger, requests, administration, load_webhook_key(settings), networks)
+
+
+def load_webhook_key(settings: Settings) -> WebhookKey | None:
+    """The key that seals the secrets of webhooks, or None where none is set. Raises ConfigError."""
+    if settings.webhook_key is None:
+        return None
+    try:
+        return WebhookKey.load(settings.webhook_key)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"HPTS_WEBHOOK_KEY: {error}") from error
 
 
 def _reconciliation_handlers(

@@ -17,6 +17,7 @@ from hpts.commands.books import add_books_commands
 from hpts.commands.demo import add_demo_command
 from hpts.commands.exporting import add_export_command
 from hpts.commands.reconcile import add_reconcile_command
+from hpts.commands.relay import add_relay_command
 from hpts.commands.serving import add_serving_commands
 from hpts.commands.tenants import add_tenant_commands
 from hpts.commands.tokens import add_token_command
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hpts {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_serving_commands(commands)
+    add_relay_command(commands)
     add_tenant_commands(commands)
     add_audit_commands(commands)
     add_token_command(commands)

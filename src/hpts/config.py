@@ -36,6 +36,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jwks_url: str | None = None
     jwt_algorithms: tuple[str, ...] = ("RS256", "ES256")
     checkpoint_key: Path | None = None
+    webhook_key: Path | None = None
+    webhook_networks: tuple[str, ...] = ()
     problem_base_url: str = "https://errors.hpts.example.com/"
     max_body_bytes: int = limits.BODY_BYTES_MAX
     queue_limit: int = limits.QUEUE_POSTINGS_MAX
@@ -173,6 +175,14 @@ VARIABLES: dict[str, _Variable] = {
         "checkpoint_key",
         values.path,
         "file with the Ed25519 private key (PEM) that signs checkpoints",
+    ),
+    "HPTS_WEBHOOK_KEY": _Variable(
+        "webhook_key", values.path, "file with 32 bytes in base64 that seal webhooks' secrets"
+    ),
+    "HPTS_WEBHOOK_NETWORKS": _Variable(
+        "webhook_networks",
+        values.networks,
+        "private networks that webhooks may go to, also over http, comma-separated",
     ),
     "HPTS_PROBLEM_BASE_URL": _Variable(
         "problem_base_url", values.problem_base, "what a problem's `type` starts with"

@@ -21,11 +21,14 @@ from psycopg.conninfo import make_conninfo
 from hpts.config import Settings
 from hpts.embedded import EmbeddedPostgres, running_url
 from hpts.http.issuer import ALL_SCOPES, DEVELOPMENT_ISSUER, DevelopmentIssuer
+from hpts.relay_process import RelayChild
 from hpts.server import check_ports, listen_for_scrapes, run_server
 from hpts.store.migrate import migrate
 from hpts.store.tenants import add_tenant, list_tenants
 
 DATABASE = "hpts"
+LOOPBACK = ("127.0.0.0/8", "::1/128")
+"""Where webhooks may go beside public hosts: a developer's own receiver."""
 METRICS_URL_FILE = "metrics.url"
 READY_SECONDS_MAX = 30
 TOKEN_SECONDS = 24 * 3600
@@ -47,6 +50,8 @@ def run_development(settings: Settings, out: TextIO = sys.stdout) -> None:
             issuer=DEVELOPMENT_ISSUER,
             jwks_url=issuer.jwks_path.resolve().as_uri(),
             checkpoint_key=settings.checkpoint_key or issuer.checkpoint_key(),
+            webhook_key=settings.webhook_key or issuer.webhook_key(),
+            webhook_networks=settings.webhook_networks or LOOPBACK,
             dev_issuer_dir=(settings.state_dir / "issuer").resolve(),
         )
         token = issuer.token(
@@ -62,8 +67,9 @@ def run_development(settings: Settings, out: TextIO = sys.stdout) -> None:
             args=(settings, issuer, tenant_id, token, metrics_url, out),
             daemon=True,
         )
-        announcer.start()
-        run_server(serving, scrapes)
+        with RelayChild(serving):
+            announcer.start()
+            run_server(serving, scrapes)
 
 
 def _note_metrics_url(settings: Settings, scrapes: socket.socket) -> str:

@@ -45,6 +45,7 @@ from hpts.store.seen_blocks import SeenBlocks
 from hpts.store.standby import StandbyReads
 from hpts.store.statements import WRITER_STATEMENTS
 from hpts.store.tenancy import RunForTenant, TenantUnknown, run_for_tenant
+from hpts.store.webhooks import WebhookReads
 from hpts.store.wire import (
     SNAPSHOT_SESSION,
     ConnectFailed,
@@ -95,6 +96,7 @@ class Ledger:
         self.audit = AuditReads(readers)
         self.feed = Feed(readers)
         self.heads = Heads(readers)
+        self.webhooks = WebhookReads(readers)
         self._writers = Pool(
             database_url,
             WRITER_STATEMENTS,

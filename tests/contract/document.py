@@ -67,6 +67,8 @@ STATUS_OF_CODE = {
     "not_reversible": 422,
     "negative_balance": 422,
     "metadata_too_large": 422,
+    "url_not_allowed": 422,
+    "too_many_webhook_endpoints": 422,
     "rate_limited": 429,
     "overloaded": 503,
     "database_unavailable": 503,
@@ -225,6 +227,9 @@ class ContractDocument:
         while "$ref" in response:
             keys = response["$ref"].removeprefix("#/").split("/")
             response = self.resolve(keys)
+        if "content" not in response:
+            assert exchange.content == b"", f"a body where none is declared: {exchange}"
+            return
         media_type = exchange.media_type
         assert media_type in response["content"], f"content type {media_type!r}: {exchange}"
         content = (

@@ -29,7 +29,7 @@ TABLE = {
     "currency_mismatch borrower_mismatch mixed_currencies duplicate_loan already_accrued "
     "effective_date_in_future period_closed period_not_over period_not_closed entry_not_found "
     "already_reversed not_reversible negative_balance "
-    "metadata_too_large",
+    "metadata_too_large url_not_allowed too_many_webhook_endpoints",
     429: "rate_limited",
     503: "overloaded database_unavailable shutting_down",
 }

@@ -46,6 +46,21 @@ def two(own_database_url: str) -> Two:
                 "INSERT INTO block_tiles VALUES (%s, 1, 0, sha256(''))", (books.tenant_id,)
             )
             connection.execute(
+                "INSERT INTO webhook_endpoints (tenant_id, endpoint_id, url, event_types,"
+                " sealed_secret, created_by)"
+                " VALUES (%s, gen_random_uuid(), 'https://x', '{}', '', '')",
+                (books.tenant_id,),
+            )
+            connection.execute(
+                "INSERT INTO webhook_cursors VALUES (%s, gen_random_uuid(), 0, 0, '')",
+                (books.tenant_id,),
+            )
+            connection.execute(
+                "INSERT INTO webhook_deliveries VALUES"
+                " (%s, gen_random_uuid(), gen_random_uuid(), 1, 0, 'held', 0)",
+                (books.tenant_id,),
+            )
+            connection.execute(
                 "INSERT INTO admin_requests VALUES (%s, 'key', sha256(''), now(), 201, '', '')",
                 (books.tenant_id,),
             )

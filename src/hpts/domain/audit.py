@@ -21,6 +21,10 @@ class Action(enum.Enum):
     TENANT_PERIOD_POLICY = "tenant.period_policy"
     PERIOD_CLOSE = "period.close"
     PERIOD_REOPEN = "period.reopen"
+    WEBHOOK_CREATE = "webhook.create"
+    WEBHOOK_DELETE = "webhook.delete"
+    WEBHOOK_ROTATE_SECRET = "webhook.rotate_secret"  # noqa: S105
+    WEBHOOK_REDRIVE = "webhook.redrive"
     KEY_CREATE = "key.create"
     KEY_USE = "key.use"
     BANK_ACCOUNT_ADD = "bank_account.add"

@@ -115,6 +115,31 @@ EXPORT_LINES_AT_ONCE = 1_000
 """Lines that an export reads, if they are not of one entry, and renders at a time: payments wait in
 the same event loop meanwhile."""
 
+WEBHOOK_ENDPOINTS_MAX = 16
+"""Of a tenant."""
+WEBHOOK_URL_LENGTH_MAX = 2_048
+WEBHOOK_SENDS_AT_ONCE = 32
+"""Requests on their way to one endpoint."""
+WEBHOOK_SECONDS_MAX = 10
+"""How long an endpoint may take to answer."""
+WEBHOOK_ANSWER_BYTES_MAX = 4_096
+WEBHOOK_RETRY_MS_MIN = 1_000
+WEBHOOK_RETRY_MS_MAX = 3_600_000
+WEBHOOK_RETRY_SECONDS_MAX = 3 * 86_400
+"""From the first attempt on; then the delivery is parked."""
+WEBHOOK_OPEN_MAX = 1_000
+"""Entries of an endpoint on their way, failed or held; what comes after waits in the chain."""
+WEBHOOK_OPEN_LOANS_MAX = 100_000
+"""Loans of those entries, counted in each; one entry is always taken."""
+WEBHOOK_PAGE_MAX = 500
+WEBHOOK_POLL_MS = 25
+WEBHOOK_FLUSH_MS = 100
+WEBHOOK_DELIVERED_DAYS = 7
+WEBHOOK_OLD_SECRET_HOURS = 24
+WEBHOOK_OLD_SECRET_HOURS_MAX = 168
+RELAY_LOOK_SECONDS = 1
+"""How often a relay looks for tenants that nobody holds and for endpoints that have changed."""
+
 FEED_PAGE_MAX = 1_000
 FEED_PAGE_DEFAULT = 200
 FEED_BLOCKS_MAX = 1_024

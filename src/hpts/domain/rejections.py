@@ -33,6 +33,8 @@ class Rejection(enum.Enum):
     NOT_REVERSIBLE = "not_reversible"
     NEGATIVE_BALANCE = "negative_balance"
     METADATA_TOO_LARGE = "metadata_too_large"
+    URL_NOT_ALLOWED = "url_not_allowed"
+    TOO_MANY_WEBHOOK_ENDPOINTS = "too_many_webhook_endpoints"
 
 
 class FieldError(msgspec.Struct, frozen=True):

@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from hpts.http.checkpoint_key import new_key_pem
+from hpts.http.webhook_secrets import new_key_text
 
 DEVELOPMENT_ISSUER = "http://localhost/hpts-development"
 """A name, not an address: tokens outlive a change of port."""
@@ -52,6 +53,7 @@ ALL_SCOPES = (
 
 _KEY_FILE, _JWKS_FILE, _CLIENT_FILE, _LOCK_FILE = "key.pem", "jwks.json", "client.json", "lock"
 _CHECKPOINT_KEY_FILE = "checkpoint-key.pem"
+_WEBHOOK_KEY_FILE = "webhook.key"
 _Headers = Iterable[tuple[bytes, bytes]]
 
 
@@ -134,6 +136,14 @@ class DevelopmentIssuer:
         with _locked(self._directory):
             if not path.exists():
                 _write_whole(path, new_key_pem(), mode=0o600)
+        return path
+
+    def webhook_key(self) -> Path:
+        """The file with the key that seals the secrets of webhooks, made on first use."""
+        path = self._directory / _WEBHOOK_KEY_FILE
+        with _locked(self._directory):
+            if not path.exists():
+                _write_whole(path, new_key_text(), mode=0o600)
         return path
 
     def token(

@@ -55,6 +55,8 @@ KINDS: dict[str, Kind] = {
     "statement_invalid": Kind(422, "The bank statement cannot be imported", "Nothing was imported. Each of errors says where in the file it is wrong."),
     "match_refused": Kind(422, "The items cannot be matched so", "Match unmatched items of which both sides move the same amount."),
     "metadata_too_large": Kind(422, "The metadata is too large", "Send at most 4096 bytes as compact JSON."),
+    "url_not_allowed": Kind(422, "Webhooks may not go there", "Send an https URL of a public host, without user and password."),
+    "too_many_webhook_endpoints": Kind(422, "The tenant has as many webhook endpoints as it may have", "Delete one first."),
     "rate_limited": Kind(429, "Too many requests", "Wait as Retry-After says, then send the same request with the same key."),
     "internal_error": Kind(500, "Something unexpected happened", "It is logged under trace_id. Send the same request with the same key again."),
     "overloaded": Kind(503, "Too much is waiting", "Wait as Retry-After says, then send the same request with the same key."),

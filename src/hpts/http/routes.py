@@ -41,6 +41,28 @@ ROUTES = (
         "getJournalEntryProof",
         "hpts:ledger:read",
     ),
+    Route("GET", "/v1/webhook-endpoints", "listWebhookEndpoints", "hpts:admin:*"),
+    Route("POST", "/v1/webhook-endpoints", "createWebhookEndpoint", "hpts:admin:*"),
+    Route("GET", "/v1/webhook-endpoints/{endpoint_id}", "getWebhookEndpoint", "hpts:admin:*"),
+    Route("DELETE", "/v1/webhook-endpoints/{endpoint_id}", "deleteWebhookEndpoint", "hpts:admin:*"),
+    Route(
+        "POST",
+        "/v1/webhook-endpoints/{endpoint_id}/rotate-secret",
+        "rotateWebhookSecret",
+        "hpts:admin:*",
+    ),
+    Route(
+        "GET",
+        "/v1/webhook-endpoints/{endpoint_id}/deliveries",
+        "listWebhookDeliveries",
+        "hpts:admin:*",
+    ),
+    Route(
+        "POST",
+        "/v1/webhook-endpoints/{endpoint_id}/redrive",
+        "redriveWebhookDeliveries",
+        "hpts:admin:*",
+    ),
     Route("GET", "/v1/checkpoints/latest", "getLatestCheckpoint", "hpts:ledger:read"),
     Route("GET", "/v1/checkpoints/{block_number}", "getCheckpoint", "hpts:ledger:read"),
     Route(

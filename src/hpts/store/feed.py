@@ -69,6 +69,26 @@ class Block(NamedTuple):
         return Position(self.block_number, entry_count, self.block_hash)
 
 
+class Headline(NamedTuple):
+    """What is announced of an entry, its loans, and the position behind it."""
+
+    entry_id: str
+    event_type: str
+    posted_at: int
+    correlation_id: str
+    loan_ids: tuple[str, ...]
+    position: Position
+
+
+class OpenDelivery(NamedTuple):
+    """An entry that an endpoint did not get yet. Times are seconds since 1970."""
+
+    headline: Headline
+    attempt_count: int
+    first_attempt_at: float | None
+    next_attempt_at: float | None
+
+
 class Found(NamedTuple):
     """An entry that fits: its block, its place there from 0, its identifier, its lines' number."""
 
@@ -110,6 +130,47 @@ class Feed:
         entries, lines = await self._read(tenant_id, [one.entry_id for one in shown])
         return FeedPage(entries, lines, end, end < newest or len(blocks) == blocks_max)
 
+    async def headlines(
+        self, tenant_id: bytes, after: Position, count: int
+    ) -> tuple[list[Headline], Position]:
+        """At most `count` entries after a position, and their end. Raises CursorForeign too."""
+        blocks = await self._blocks(tenant_id, after, count + 1)
+        pieces = _first_pieces(blocks, after, count)
+        if not pieces:
+            return [], after
+        (rows,) = await run_for_tenant(
+            self._pool,
+            tenant_id,
+            _step("read_headlines", tenant_id, *_ranges(pieces), b"%d" % count),
+        )
+        places = _placed([(row[0], b"0") for row in rows], pieces)
+        found = [_headline(row, _behind(place)) for row, place in zip(rows, places, strict=True)]
+        return found, found[-1].position
+
+    async def open_deliveries(
+        self, tenant_id: bytes, endpoint_id: str, count: int
+    ) -> list[OpenDelivery]:
+        """What of an endpoint is retried or held, at most `count`, in the order of the chain."""
+        (rows,) = await run_for_tenant(
+            self._pool,
+            tenant_id,
+            _step("read_open_deliveries", tenant_id, endpoint_id.encode(), b"%d" % count),
+        )
+        found = []
+        for entry_id, block, place, event, posted_at, correlation, loans, *delivery in rows:
+            position = Position(int(block or 0), int(place or 0) + 1, b"")
+            row = (entry_id, event, posted_at, correlation, loans)
+            attempts, first, following = delivery
+            found.append(
+                OpenDelivery(
+                    _headline(row, position),
+                    int(attempts or 0),
+                    None if first is None else float(first),
+                    None if following is None else float(following),
+                )
+            )
+        return found
+
     async def _blocks(self, tenant_id: bytes, after: Position, count: int) -> list[Block]:
         """The blocks from the position's own on, which must be the one that it was."""
         (rows,) = await run_for_tenant(
@@ -137,8 +198,7 @@ class Feed:
             _step(
                 "find_feed_entries",
                 tenant_id,
-                _array([_format(block.first + skipped) for block, skipped in pieces]),
-                _array([_format(block.first + block.entry_count - 1) for block, _ in pieces]),
+                *_ranges(pieces),
                 wanted.event_type,
                 wanted.loan_id,
                 wanted.from_date,
@@ -196,6 +256,26 @@ def _first_pieces(
             if count >= entries_max:
                 break
     return pieces
+
+
+def _ranges(pieces: list[tuple[Block, int]]) -> tuple[bytes, bytes]:
+    """The first and the last identifiers of the pieces."""
+    return (
+        _array([_format(block.first + skipped) for block, skipped in pieces]),
+        _array([_format(block.first + block.entry_count - 1) for block, _ in pieces]),
+    )
+
+
+def _headline(row: tuple[bytes | None, ...], position: Position) -> Headline:
+    entry_id, event_type, posted_at, correlation_id, loan_ids = row
+    return Headline(
+        (entry_id or b"").decode(),
+        (event_type or b"").decode(),
+        int(posted_at or 0),
+        (correlation_id or b"").decode(),
+        tuple(loan_ids.decode().split(",")) if loan_ids else (),
+        position,
+    )
 
 
 def _placed(rows: Rows, pieces: list[tuple[Block, int]]) -> list[Found]:

@@ -1,4 +1,4 @@
-"""Wakes those who wait for a tenant's next block: one look at all their heads, ten times a second.
+"""Wakes those who wait for a tenant's next block: one look at all their heads, some times a second.
 
 PostgreSQL's NOTIFY would do it sooner, but takes a lock on every commit that the whole server
 shares; here a posting pays nothing. Nobody waits, nothing is read.
@@ -15,8 +15,16 @@ from hpts.store.wire import ConnectionLost, StatementFailed, Step
 class Heads:
     """Who waits in this worker, and for which block."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        poll_ms: int = limits.FEED_POLL_MS,
+        waiters_max: int = limits.FEED_WAITERS_MAX,
+    ) -> None:
         self._pool = pool
+        self._poll_ms = poll_ms
+        self._waiters_max = waiters_max
         self._waiting: dict[bytes, dict[asyncio.Future[None], int]] = {}
         self._count = 0
         self._watch: asyncio.Task[None] | None = None
@@ -40,10 +48,7 @@ class Heads:
         if self._is_closed:
             return
         waiting = self._waiting.setdefault(tenant_id, {})
-        if (
-            self._count >= limits.FEED_WAITERS_MAX
-            or len(waiting) >= limits.FEED_WAITERS_PER_TENANT_MAX
-        ):
+        if self._count >= self._waiters_max or len(waiting) >= limits.FEED_WAITERS_PER_TENANT_MAX:
             raise PoolBusy
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
@@ -63,7 +68,7 @@ class Heads:
 
     async def _look_again(self) -> None:
         while self._waiting and not self._is_closed:
-            await asyncio.sleep(limits.FEED_POLL_MS / 1000)
+            await asyncio.sleep(self._poll_ms / 1000)
             tenants = list(self._waiting)
             for at in range(0, len(tenants), limits.FEED_TENANTS_PER_POLL):
                 try:

@@ -1,0 +1,1 @@
+"""`hpts relay`: reads the chain of every tenant that has webhook endpoints, and delivers."""

@@ -1,0 +1,251 @@
+"""Delivers one endpoint's entries: reads the chain, sends, tries again, keeps how far it has come.
+
+Each endpoint has tasks, connections and a window of its own, so one that hangs or fails delays no
+other. The clock and the dice are given, so that tests need not wait for three days.
+"""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from random import SystemRandom
+from typing import NamedTuple
+
+import msgspec
+
+from hpts.domain import limits
+from hpts.domain.entries import format_timestamp
+from hpts.domain.identifiers import UNIX_TO_2000_MICROSECONDS
+from hpts.domain.webhooks import Network, retry_after_ms, sign
+from hpts.http.webhook_secrets import WebhookKey
+from hpts.relay.sender import Answer, Sender
+from hpts.relay.window import Item, Window
+from hpts.store.feed import Feed
+from hpts.store.heads import Heads
+from hpts.store.relay import KeptDelivery, RelayConnection
+from hpts.store.webhooks import EndpointRow
+
+FORGET_SECONDS = 3_600
+_dice = SystemRandom()
+
+
+class JournalEntryPosted(msgspec.Struct, frozen=True):
+    """The message."""
+
+    journal_entry_id: str
+    tenant_id: str
+    event_type: str
+    occurred_at: str
+    correlation_id: str
+
+
+class Means(NamedTuple):
+    """What endpoints share."""
+
+    feed: Feed
+    heads: Heads
+    connection: RelayConnection
+    key: WebhookKey
+    allowed: Sequence[Network]
+    now: Callable[[], float] = time.time
+    draw: Callable[[int], int] = _dice.randrange
+    open_sender: Callable[[str, Sequence[Network]], Sender] = Sender
+
+
+class EndpointRelay:
+    """One endpoint. The counts go up for as long as it is held."""
+
+    def __init__(self, tenant_id: bytes, row: EndpointRow, means: Means) -> None:
+        self._tenant_id = tenant_id
+        self._tenant = str(uuid.UUID(bytes=tenant_id))
+        self._means = means
+        self._read_to = row.position
+        self._window = Window(row.position)
+        self._kept_at = row.position
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._sends: set[asyncio.Task[None]] = set()
+        self._sender = means.open_sender(row.url, means.allowed)
+        self._is_closing = False
+        self._hears_redrive = True
+        self.delivered_count = 0
+        self.failed_count = 0
+        self.row = row
+        self._take_secrets()
+
+    @property
+    def open_count(self) -> int:
+        return self._window.open_count
+
+    @property
+    def delivered_through_block(self) -> int:
+        return self._kept_at.block_number
+
+    def update(self, row: EndpointRow) -> None:
+        """Take what may have changed of the endpoint: secrets, what is to be driven again."""
+        self._hears_redrive = self._hears_redrive or row.revision != self.row.revision
+        self.row = row
+        self._take_secrets()
+
+    def _take_secrets(self) -> None:
+        key, row = self._means.key, self.row
+        self._secret = key.open(self._tenant_id, row.sealed_secret)
+        sealed, until = row.previous_sealed_secret, row.previous_secret_until
+        self._previous = None if sealed is None else key.open(self._tenant_id, sealed)
+        self._previous_until = ((until or 0) + UNIX_TO_2000_MICROSECONDS) / 1_000_000
+
+    async def run(self) -> None:
+        """Deliver until `close`, or until the task is cancelled. Raises ConnectionLost and what
+        else the store raises."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read())
+            tasks.create_task(self._dispatch())
+            tasks.create_task(self._keep())
+
+    async def close(self) -> None:
+        """Let what is on its way arrive, keep how far it has come, close the connections."""
+        self._is_closing = True
+        if self._sends:
+            await asyncio.wait(self._sends, timeout=limits.WEBHOOK_SECONDS_MAX)
+        await self._settle()
+        await self._sender.close()
+
+    async def drop(self) -> None:
+        """Close the connections without keeping anything: somebody else may hold the tenant."""
+        self._is_closing = True
+        for task in self._sends:
+            task.cancel()
+        await self._sender.close()
+
+    async def _read(self) -> None:
+        means, tenant_id = self._means, self._tenant_id
+        while True:
+            if self._hears_redrive:
+                self._hears_redrive = False
+                await self._restore()
+            count = min(self._window.room, limits.WEBHOOK_PAGE_MAX)
+            if not count:
+                self._room.clear()
+                await self._pause(self._room, 1)
+                continue
+            headlines, end = await means.feed.headlines(tenant_id, self._read_to, count)
+            if end == self._read_to:
+                await means.heads.wait_past(tenant_id, end.block_number, 1)
+                continue
+            wanted = self.row.event_types
+            self._window.add(
+                (one for one in headlines if not wanted or one.event_type in wanted), end
+            )
+            self._read_to = end
+            self._wake.set()
+
+    async def _restore(self) -> None:
+        rows = await self._means.feed.open_deliveries(
+            self._tenant_id, self.row.endpoint_id, 2 * limits.WEBHOOK_OPEN_MAX
+        )
+        items = []
+        for row in rows:
+            item = Item(row.headline)
+            item.status = "retrying" if row.next_attempt_at is not None else "held"
+            item.attempt_count = row.attempt_count
+            item.first_attempt_at = row.first_attempt_at
+            item.next_attempt_at = row.next_attempt_at
+            items.append(item)
+        self._window.restore(items)
+        self._wake.set()
+
+    async def _dispatch(self) -> None:
+        window, now = self._window, self._means.now
+        while True:
+            self._wake.clear()
+            while len(self._sends) < limits.WEBHOOK_SENDS_AT_ONCE and not self._is_closing:
+                item = window.take(now())
+                if item is None:
+                    break
+                task = asyncio.create_task(self._send(item))
+                self._sends.add(task)
+                task.add_done_callback(self._sent)
+            due = window.next_at()
+            await self._pause(self._wake, 1 if due is None else min(1, max(0.005, due - now())))
+
+    async def _pause(self, event: asyncio.Event, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), seconds)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sends.discard(task)
+        self._wake.set()
+        self._room.set()
+
+    async def _send(self, item: Item) -> None:
+        now, headline = self._means.now(), item.headline
+        message = JournalEntryPosted(
+            headline.entry_id,
+            self._tenant,
+            headline.event_type,
+            format_timestamp(headline.posted_at),
+            headline.correlation_id,
+        )
+        body = msgspec.json.encode(message)
+        answer = await self._sender.send(self._headers(headline.entry_id, int(now), body), body)
+        self._note(item, answer, now)
+
+    def _headers(self, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+        secrets = [self._secret]
+        if self._previous is not None and timestamp < self._previous_until:
+            secrets.append(self._previous)
+        return {
+            "content-type": "application/json",
+            "user-agent": "hpts",
+            "webhook-id": message_id,
+            "webhook-timestamp": str(timestamp),
+            "webhook-signature": sign(secrets, message_id, timestamp, body),
+        }
+
+    def _note(self, item: Item, answer: Answer, began_at: float) -> None:
+        now = self._means.now()
+        item.attempt_count += 1
+        item.last_attempt_at = now
+        item.response_status, item.error = answer.status, answer.error
+        if item.first_attempt_at is None:
+            item.first_attempt_at = began_at
+        if answer.error is None:
+            self.delivered_count += 1
+            self._window.finish(item, "delivered")
+            return
+        self.failed_count += 1
+        if now - item.first_attempt_at >= limits.WEBHOOK_RETRY_SECONDS_MAX:
+            self._window.finish(item, "parked")
+            return
+        wait_ms = retry_after_ms(item.attempt_count, self._means.draw(1_000))
+        self._window.put_off(item, now + wait_ms / 1_000)
+
+    async def _keep(self) -> None:
+        forget_at = 0.0
+        while True:
+            await asyncio.sleep(limits.WEBHOOK_FLUSH_MS / 1_000)
+            await self._settle()
+            if time.monotonic() >= forget_at:
+                forget_at = time.monotonic() + FORGET_SECONDS
+                await self._means.connection.forget(self._tenant_id, self.row.endpoint_id)
+
+    async def _settle(self) -> None:
+        position, changed = self._window.settle()
+        if position == self._kept_at and not changed:
+            return
+        kept = [
+            KeptDelivery(
+                item.headline,
+                item.status,
+                item.attempt_count,
+                item.first_attempt_at,
+                item.last_attempt_at,
+                item.next_attempt_at if item.status == "retrying" else None,
+                item.response_status,
+                item.error,
+            )
+            for item in changed
+        ]
+        await self._means.connection.keep(self._tenant_id, self.row.endpoint_id, position, kept)
+        self._kept_at = position

@@ -1,0 +1,53 @@
+"""Runs one relay in a process, as a command or as a child of `hpts dev`: settings, logs, loop."""
+
+import ipaddress
+import multiprocessing
+
+import uvloop
+
+from hpts.application import die_with_parent, load_webhook_key
+from hpts.config import ConfigError, Settings
+from hpts.relay.run import Relay, run_until_stopped
+from hpts.telemetry import configure_logging
+
+STOP_SECONDS_MAX = 15
+_fork = multiprocessing.get_context("fork")
+
+
+def run_relay(settings: Settings) -> None:
+    """Deliver until SIGTERM or SIGINT. Raises ConfigError where a setting is missing."""
+    key = load_webhook_key(settings)
+    if settings.database_url is None or key is None:
+        raise ConfigError("HPTS_DATABASE_URL and HPTS_WEBHOOK_KEY must be set to deliver webhooks")
+    database_url = settings.database_url
+    lines = configure_logging(settings.log_level)
+
+    async def run() -> None:
+        networks = [ipaddress.ip_network(network) for network in settings.webhook_networks]
+        await run_until_stopped(Relay(database_url, key, networks))
+
+    uvloop.run(run())
+    lines.flush()
+
+
+class RelayChild:
+    """A relay in a process of its own, which ends with the one that started it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._process = _fork.Process(target=_run_child, args=(settings,), name="hpts-relay")
+
+    def __enter__(self) -> "RelayChild":
+        self._process.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.join(STOP_SECONDS_MAX)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+def _run_child(settings: Settings) -> None:
+    die_with_parent()
+    run_relay(settings)

@@ -1,0 +1,119 @@
+"""The one connection by which a relay holds tenants and keeps what it delivered.
+
+A tenant is held by an advisory lock of this connection, and nothing is kept by any other: a relay
+that has lost its hold can move no cursor.
+"""
+
+import asyncio
+import uuid
+from typing import Any, NamedTuple
+
+import psycopg
+
+from hpts.domain import limits
+from hpts.store.feed import Headline, Position
+from hpts.store.statements import sql
+from hpts.store.wire import CONNECT_SECONDS_MAX, SESSION, ConnectionLost
+
+HOLD_LOCK_CLASS = 0x48505752  # "HPWR"
+
+
+class KeptDelivery(NamedTuple):
+    """A delivery that did not go through at once. Times are seconds since 1970."""
+
+    headline: Headline
+    status: str
+    attempt_count: int
+    first_attempt_at: float | None
+    last_attempt_at: float | None
+    next_attempt_at: float | None
+    response_status: int | None
+    error: str | None
+
+
+class RelayConnection:
+    """Open one with `open`. All raise ConnectionLost; the connection is of no more use then."""
+
+    def __init__(self, connection: "psycopg.AsyncConnection[Any]") -> None:
+        self._connection = connection
+        self._turn = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, database_url: str) -> "RelayConnection":
+        try:
+            connection = await psycopg.AsyncConnection.connect(
+                database_url,
+                autocommit=True,
+                connect_timeout=CONNECT_SECONDS_MAX,
+                application_name="hpts relay",
+                tcp_user_timeout=10_000,
+            )
+            for statement in SESSION:
+                await connection.execute(statement.encode())
+        except psycopg.Error as error:
+            raise ConnectionLost(str(error)) from error
+        return cls(connection)
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    async def active_tenants(self) -> list[bytes]:
+        """Every tenant that is served."""
+        rows = await self._run([("list_active_tenants", {})])
+        return [row[0].bytes for row in rows[0]]
+
+    async def hold(self, tenant_id: bytes) -> bool:
+        """Become the one that delivers for a tenant; False where another relay is."""
+        rows = await self._run([("hold_tenant", _lock(tenant_id))])
+        return bool(rows[0][0][0])
+
+    async def release(self, tenant_id: bytes) -> None:
+        """Let another relay have the tenant."""
+        await self._run([("release_tenant", _lock(tenant_id))])
+
+    async def keep(
+        self, tenant_id: bytes, endpoint_id: str, position: Position, kept: list[KeptDelivery]
+    ) -> None:
+        """Keep deliveries and move the cursor, both or neither."""
+        endpoint = {"tenant_id": uuid.UUID(bytes=tenant_id), "endpoint_id": endpoint_id}
+        steps = [_entering(tenant_id)]
+        for one in kept:
+            headline, *_ = one
+            place = {
+                "journal_entry_id": headline.entry_id,
+                "block_number": headline.position.block_number,
+                "place": headline.position.entry_count - 1,
+            }
+            steps.append(("keep_webhook_delivery", endpoint | one._asdict() | place))
+        steps.append(("move_webhook_cursor", endpoint | position._asdict()))
+        await self._run(steps)
+
+    async def forget(self, tenant_id: bytes, endpoint_id: str) -> None:
+        """Forget what was delivered after all, some days ago."""
+        values = {
+            "tenant_id": uuid.UUID(bytes=tenant_id),
+            "endpoint_id": endpoint_id,
+            "days": limits.WEBHOOK_DELIVERED_DAYS,
+        }
+        await self._run([_entering(tenant_id), ("forget_webhook_deliveries", values)])
+
+    async def _run(self, steps: list[tuple[str, dict[str, Any]]]) -> list[list[tuple[Any, ...]]]:
+        """The rows of each statement; all of them in one transaction."""
+        found = []
+        try:
+            async with self._turn, self._connection.transaction():
+                for statement, values in steps:
+                    values.pop("headline", None)
+                    cursor = await self._connection.execute(sql(statement).encode(), values)
+                    found.append(await cursor.fetchall() if cursor.description else [])
+        except psycopg.Error as error:
+            raise ConnectionLost(str(error)) from error
+        return found
+
+
+def _lock(tenant_id: bytes) -> dict[str, Any]:
+    return {"lock_class": HOLD_LOCK_CLASS, "tenant_id": str(uuid.UUID(bytes=tenant_id))}
+
+
+def _entering(tenant_id: bytes) -> tuple[str, dict[str, Any]]:
+    return ("set_tenant", {"tenant_id": str(uuid.UUID(bytes=tenant_id))})

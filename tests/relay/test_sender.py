@@ -1,0 +1,151 @@
+"""Where a message may go is judged where its socket is made; what an endpoint does never raises."""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from hpts.domain.webhooks import Network
+from hpts.relay.sender import Answer, Sender
+from tests.conftest import free_port
+
+LOOPBACK: list[Network] = [ipaddress.ip_network("127.0.0.0/8")]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Rebinding(AbstractResolver):
+    """A name server that answers another address each time."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = list(answers)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        address = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+def send(
+    url: str, allowed: list[Network], handler: Handler | None = None, **options: Any
+) -> tuple[Answer, int]:
+    """The answer, and how many requests a server on the URL's port saw."""
+    seen = 0
+
+    async def count(request: web.Request) -> web.StreamResponse:
+        nonlocal seen
+        seen += 1
+        return web.Response() if handler is None else await handler(request)
+
+    async def run() -> Answer:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", count)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", urlsplit(url).port).start()
+        sender = Sender(url, allowed, **options)
+        try:
+            return await sender.send({"content-type": "application/json"}, b"{}")
+        finally:
+            await sender.close()
+            await runner.cleanup()
+
+    return asyncio.run(run()), seen
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "0", "[::ffff:127.0.0.1]"])
+def test_loopback_is_refused_however_it_is_written(host: str) -> None:
+    for scheme in ("http", "https"):
+        answer, seen = send(f"{scheme}://{host}:{free_port()}/", [])
+        assert answer.status is None
+        assert answer.error
+        assert seen == 0
+
+
+def test_a_name_is_judged_by_the_address_that_is_connected_to() -> None:
+    url = f"http://hooks.example.com:{free_port()}/"
+    answer, seen = send(url, [], resolver=Rebinding("127.0.0.1"))
+    assert (answer.status, seen) == (None, 0)
+    assert "may not go to 127.0.0.1" in (answer.error or "")
+    answer, seen = send(url, LOOPBACK, resolver=Rebinding("127.0.0.1"))
+    assert (answer, seen) == (Answer(200, None), 1)
+
+
+def test_a_name_that_is_bound_anew_leads_nowhere_else() -> None:
+    """What the first resolution said is of no account: the socket's own address is."""
+    url = f"https://hooks.example.com:{free_port()}/"
+    resolver = Rebinding("192.0.2.1", "127.0.0.1")
+    resolver.answers.pop(0)  # the check of before saw a public address
+    answer, seen = send(url, [], resolver=resolver)
+    assert (answer.status, seen) == (None, 0)
+    assert "may not go" in (answer.error or "")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254", "0.0.0.0"]
+    + ["224.0.0.1", "255.255.255.255", "192.0.2.1", "::1", "::", "fd00::1", "fe80::1", "ff02::1"]
+    + ["::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "2001:db8::1"],
+)
+def test_no_address_that_is_not_public_gets_a_socket(address: str) -> None:
+    url = f"https://hooks.example.com:{free_port()}/"
+    answer, _ = send(url, [], resolver=Rebinding(address))
+    assert "may not go" in (answer.error or "")
+
+
+def test_plain_http_goes_to_allowed_networks_only() -> None:
+    url = f"http://hooks.example.com:{free_port()}/"
+    answer, _ = send(url, LOOPBACK, resolver=Rebinding("93.184.216.34"))
+    assert "may not go" in (answer.error or "")
+
+
+def test_a_redirect_is_an_answer_that_does_not_acknowledge() -> None:
+    async def redirect(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=307, headers={"location": "/elsewhere"})
+
+    answer, seen = send(f"http://127.0.0.1:{free_port()}/", LOOPBACK, redirect)
+    assert (answer, seen) == (Answer(307, "answered 307"), 1)
+
+
+def test_a_hanging_endpoint_is_given_up_and_an_endless_answer_is_not_read() -> None:
+    async def hang(request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    async def flood(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(b"x" * 65_536)
+        except ConnectionError:
+            return response
+
+    url = f"http://127.0.0.1:{free_port()}/"
+    assert send(url, LOOPBACK, hang, seconds_max=0.3)[0] == Answer(None, "no answer in time")
+    assert send(url, LOOPBACK, flood)[0] == Answer(200, None)
+
+
+def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://192.0.2.1:9")
+    answer, seen = send(f"http://127.0.0.1:{free_port()}/", LOOPBACK)
+    assert (answer, seen) == (Answer(200, None), 1)
