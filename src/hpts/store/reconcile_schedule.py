@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 
-from hpts.store.known_fold import fold_all
+from hpts.store.known_fold import fold_some
 from hpts.store.reconcile import Reconciliation, ReconciliationBusy, reconcile
 from hpts.store.statements import sql
 from hpts.store.tenancy import TenantUnknown
@@ -25,6 +25,11 @@ from hpts.telemetry import logger
 ELECTION_LOCK = 0x5245434F4E  # "RECON"
 CONNECT_SECONDS_MAX = 3
 LOANS_SHOWN_MAX = 3
+RESTS = 9
+"""It rests so many times as long as it worked: at saturation, where much is new each time, it takes
+a tenth of one core and no more from the postings."""
+FOLD_SECONDS_MAX = 10
+"""For one tenant in a round; what is left is folded in the next, or by a read that needs it."""
 
 
 class ReconcileSchedule:
@@ -72,7 +77,7 @@ class ReconcileSchedule:
                 for tenant_id, is_full in self._find_due(connection):
                     self._reconcile(tenant_id, is_full=is_full)
                 took = time.monotonic() - started
-                self._is_stopping.wait(max(0.0, self._every_seconds - took))
+                self._is_stopping.wait(max(self._every_seconds - took, took * RESTS))
 
     def _find_due(self, connection: psycopg.Connection[Any]) -> Iterator[tuple[uuid.UUID, bool]]:
         """Tenants with blocks that no run has read, or whose full proof is due (True)."""
@@ -92,8 +97,11 @@ class ReconcileSchedule:
 
     def _fold(self, tenant_id: uuid.UUID) -> None:
         """What was posted since the last round, so that no read of what was known is far behind."""
+        deadline = time.monotonic() + FOLD_SECONDS_MAX
         try:
-            asyncio.run(fold_all(self._database_url, tenant_id.bytes))
+            while time.monotonic() < deadline and not self._is_stopping.is_set():
+                if not asyncio.run(fold_some(self._database_url, tenant_id.bytes)):
+                    return
         except TenantUnknown:
             return  # suspended meanwhile
 
