@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from hpts.config import ConfigError, Settings, load_settings
+from hpts.domain.audit import Action
 from hpts.http import (
     accounting,
     audit_events,
@@ -56,7 +57,7 @@ from hpts.ledger import Ledger
 from hpts.metrics.sampler import Sampler
 from hpts.spans import SPANS
 from hpts.store.admin_requests import AdminRequests
-from hpts.store.audit import AuditWriter
+from hpts.store.audit import AuditWriter, record_key_event
 from hpts.store.bank_session import BankSessions
 from hpts.store.bank_status import bank_statuses
 from hpts.store.migrate import load_migrations
@@ -282,6 +283,14 @@ def load_checkpoint_key(settings: Settings) -> CheckpointKey | None:
         return CheckpointKey.load(settings.checkpoint_key)
     except (OSError, ValueError) as error:
         raise ConfigError(f"HPTS_CHECKPOINT_KEY: {error}") from error
+
+
+def record_key_use(settings: Settings, database_url: str) -> None:
+    """Record with which key this server begins to sign checkpoints, where it has one. Raises
+    ConfigError, psycopg.Error."""
+    key = load_checkpoint_key(settings)
+    if key is not None:
+        record_key_event(database_url, Action.KEY_USE, f"checkpoint key {key.fingerprint}")
 
 
 def _on_stop_signal(act: Callable[[], None]) -> None:

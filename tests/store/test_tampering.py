@@ -69,7 +69,7 @@ NOT_VERIFIED = {
     "known_slice_totals": "worked out of the journal",
     "admin_requests": "replies of idempotency keys; what they did is an audit event",
     "period_records": "append-only; each is an audit event, which is verified",
-    "moved_accruals": "append-only; the asked day stands in the verified entry too",
+    "moved_accruals": "append-only; only keeps a day from being accrued twice",
     "bank_accounts": "append-only; the bank's word, not the journal's",
     "bank_account_identifiers": "append-only; the bank's word",
     "bank_statements": "append-only; the bank has the file",
@@ -77,6 +77,9 @@ NOT_VERIFIED = {
     "bank_matches": "append-only; each is an audit event, which is verified",
     "bank_match_items": "append-only; belongs to a match",
     "bank_match_undos": "append-only; each is an audit event, which is verified",
+    "webhook_cursors": "what is sent to subscribers, no part of the books",
+    "webhook_deliveries": "what is sent to subscribers, no part of the books",
+    "webhook_endpoints": "what is sent to subscribers, no part of the books",
     "bank_cursors": "how far the ledger was read",
     "bank_open_items": "worked out of statements, journal and matches",
 }

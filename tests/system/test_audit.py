@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from hpts.http.checkpoint_key import CheckpointKey
 from hpts.http.issuer import DevelopmentIssuer
@@ -17,7 +18,7 @@ from hpts.store.audit import NO_TENANT
 from hpts.store.tenants import add_tenant
 
 from .payers import Client
-from .processes import quiet_port, serving
+from .processes import answers, quiet_port, serving, serving_unready, wait_for
 
 DENIALS = 1_000
 
@@ -82,3 +83,18 @@ def test_a_flood_of_denials_is_a_few_rows_and_a_stop_loses_none(
     assert row_count <= 3 * 2 * intervals, "one of each kind, worker and interval at most"
     log = (tmp_path / "log").read_text()
     assert "rubbish" not in log
+
+
+def test_a_server_starts_on_a_database_that_it_cannot_write_and_says_what_is_not_recorded(
+    own_database_url: str, issuer: DevelopmentIssuer, tmp_path: Path
+) -> None:
+    log, port = tmp_path / "log", quiet_port()
+    read_only = make_conninfo(own_database_url, options="-c default_transaction_read_only=on")
+    key = {"HPTS_CHECKPOINT_KEY": str(issuer.checkpoint_key())}
+    before = key_uses(own_database_url)
+    with serving_unready(read_only, issuer, log, port, **key) as process:
+        wait_for(process, lambda: answers(f"http://127.0.0.1:{port}/v1/health/live"), log)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert f"key.use of checkpoint key {fingerprint_of(issuer)} is not recorded" in log.read_text()
+    assert key_uses(own_database_url) == before

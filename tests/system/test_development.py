@@ -463,3 +463,35 @@ def test_a_payment_posted_by_hand_is_in_the_journal(development: Development) ->
     entry = client.get(paid.headers["location"])
     assert (entry.status, json.loads(entry.body)["event_type"]) == (200, "payment_received")
     client.close()
+
+
+def test_keys_that_are_made_and_used_and_tokens_that_are_issued_are_recorded(
+    development: Development,
+) -> None:
+    arguments = ("--tenant", UNKNOWN_TENANT, "--scope", "hpts:loans:read", "--subject", "auditor")
+    issued = development.run("token", *arguments)
+    assert (issued.returncode, issued.stderr) == (0, "")
+    listed = development.run("audit", "list", "--json", "--tenant", str(uuid.UUID(int=0)))
+    jwks = json.loads((development.folder / "state" / "issuer" / "jwks.json").read_text())
+    signing = f"signing key {jwks['keys'][0]['kid']}"
+    events = [json.loads(line) for line in listed.stdout.splitlines()]
+    checkpoints = [event["subject"] for event in events if event["action"] == "key.use"]
+    made = {event["subject"] for event in events if event["action"] == "key.create"}
+    assert made == {signing, checkpoints[0]}
+    (token,) = [event for event in events if event["subject"] == "auditor"]
+    assert token["action"] == "token.issue"
+    assert token["details"] == {
+        "tenant_id": UNKNOWN_TENANT, "scope": "hpts:loans:read", "expires_in": 3600
+    }  # fmt: skip
+    assert issued.stdout.strip() not in listed.stdout
+
+
+def test_a_token_is_issued_without_a_database(empty: dict[str, str], tmp_path: Path) -> None:
+    arguments = ("token", "--tenant", UNKNOWN_TENANT, "--scope", "hpts:loans:read")
+    issued = run_hpts(*arguments, environment=empty, folder=tmp_path)
+    assert (issued.returncode, issued.stderr) == (0, "")
+    away = empty | {"HPTS_DATABASE_URL": "postgresql://127.0.0.1:1/hpts"}
+    issued = run_hpts(*arguments, environment=away, folder=tmp_path)
+    assert issued.returncode == 0
+    assert issued.stdout.count(".") == 2
+    assert "not in the audit record" in issued.stderr

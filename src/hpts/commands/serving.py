@@ -35,18 +35,13 @@ def _dev(_: argparse.Namespace, settings: Settings) -> int:
 
 
 def _serve(_: argparse.Namespace, settings: Settings) -> int:
-    from hpts.application import load_checkpoint_key  # noqa: PLC0415
-    from hpts.domain.audit import Action  # noqa: PLC0415
+    from hpts.application import record_key_use  # noqa: PLC0415
     from hpts.server import check_serving, run_server  # noqa: PLC0415
-    from hpts.store.audit import record_key_event  # noqa: PLC0415
     from hpts.store.migrate import check_schema  # noqa: PLC0415
 
     check_serving(settings)
     check_schema(settings.database_url or "")
-    key = load_checkpoint_key(settings)
-    if key is not None:
-        subject = f"checkpoint key {key.fingerprint}"
-        record_key_event(settings.database_url or "", Action.KEY_USE, subject)
+    record_key_use(settings, settings.database_url or "")
     run_server(settings)
     return 0
 

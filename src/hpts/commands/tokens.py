@@ -1,6 +1,7 @@
 """`hpts token`: a token of the development issuer, and who may be handed one by other commands."""
 
 import argparse
+import sys
 
 from hpts.commands.arguments import (
     CommandError,
@@ -21,10 +22,30 @@ def add_token_command(commands: Commands) -> None:
 
 
 def _token(chosen: argparse.Namespace, settings: Settings) -> int:
-    print(
-        issue_token(settings, str(chosen.tenant), chosen.scope, chosen.subject, chosen.expires_in)
+    token = issue_token(
+        settings, str(chosen.tenant), chosen.scope, chosen.subject, chosen.expires_in
     )
+    _record(chosen, settings)
+    print(token)
     return 0
+
+
+def _record(chosen: argparse.Namespace, settings: Settings) -> None:
+    """In the database, where one is known: the issuer itself needs none."""
+    from hpts.development import database_of  # noqa: PLC0415
+    from hpts.store.audit import record_issued_token  # noqa: PLC0415
+
+    database_url = database_of(settings)
+    if database_url is None:
+        return
+    details = {
+        "tenant_id": str(chosen.tenant),
+        "scope": " ".join(chosen.scope.split()),
+        "expires_in": chosen.expires_in,
+    }
+    failure = record_issued_token(database_url, chosen.subject, details)
+    if failure is not None:
+        print(f"hpts token: not in the audit record: {failure}", file=sys.stderr)
 
 
 def issue_token(

@@ -91,7 +91,7 @@ class DevelopmentIssuer:
         self.client_secret = client.client_secret
         self._directory = directory
         self._key = key
-        self._kid = _thumbprint(key)
+        self.kid = _thumbprint(key)
 
     @classmethod
     def open(cls, directory: Path) -> "DevelopmentIssuer":
@@ -167,7 +167,7 @@ class DevelopmentIssuer:
             "exp": now + expires_in,
             "jti": str(uuid.uuid4()),
         }
-        return jwt.encode(claims, self._key, algorithm=ALGORITHM, headers={"kid": self._kid})
+        return jwt.encode(claims, self._key, algorithm=ALGORITHM, headers={"kid": self.kid})
 
     def client_credentials(
         self, form: bytes, headers: _Headers, *, audience: str

@@ -19,7 +19,8 @@ from hpts.domain.audit import Action, AuditEvent, Origin
 from hpts.domain.limits import AUDIT_TEXT_LENGTH_MAX
 from hpts.store.pool import Pool
 from hpts.store.statements import AUDIT_STATEMENTS, sql
-from hpts.store.wire import Step
+from hpts.store.wire import CONNECT_SECONDS_MAX, Step
+from hpts.telemetry import logger
 
 NO_TENANT = uuid.UUID(int=0)
 """Under which events stand that belong to no tenant; only operators see them."""
@@ -42,14 +43,51 @@ def record_audit_event(
     )
 
 
-def record_key_event(database_url: str, action: Action, subject: str) -> None:
+def record_key_event(
+    database_url: str, action: Action, subject: str, details: dict[str, Any] | None = None
+) -> None:
     """Record what this command does with a key, as nobody's event. As hpts_app, which the server's
-    own login may become. Raises psycopg.Error."""
+    own login may become. A database that cannot be written, as a standby, is only warned of: it
+    must stop no server. Raises psycopg.Error for any other."""
     actor, origin = operator()
-    event = AuditEvent(action=action, is_allowed=True, actor=actor, origin=origin, subject=subject)
-    with psycopg.connect(database_url, application_name="hpts") as connection:
+    event = AuditEvent(
+        action=action,
+        is_allowed=True,
+        actor=actor,
+        origin=origin,
+        subject=subject,
+        details=msgspec.json.encode(details or {}),
+    )
+    try:
+        with psycopg.connect(
+            database_url, connect_timeout=CONNECT_SECONDS_MAX, application_name="hpts"
+        ) as connection:
+            connection.execute("SET ROLE hpts_app")
+            record_audit_event(connection, NO_TENANT, event)
+    except psycopg.errors.ReadOnlySqlTransaction:
+        logger.warning("%s of %s is not recorded: the database is read-only", action.value, subject)
+
+
+def record_issued_token(database_url: str, subject: str, details: dict[str, Any]) -> str | None:
+    """Record that a token was issued to a subject; why it could not be, where it could not: the
+    issuer needs no database."""
+    try:
+        record_key_event(database_url, Action.TOKEN_ISSUE, subject, details)
+    except psycopg.Error as error:
+        return str(error)
+    return None
+
+
+def is_key_recorded(database_url: str, action: Action, subject: str) -> bool:
+    """Whether nobody's events tell of that action with that key. Raises psycopg.Error."""
+    with psycopg.connect(
+        database_url, connect_timeout=CONNECT_SECONDS_MAX, application_name="hpts"
+    ) as connection:
         connection.execute("SET ROLE hpts_app")
-        record_audit_event(connection, NO_TENANT, event)
+        connection.execute(sql("set_tenant").encode(), {"tenant_id": str(NO_TENANT)})
+        parameters = {"tenant_id": NO_TENANT, "action": action.value, "subject": subject}
+        found = connection.execute(sql("find_key_event").encode(), parameters).fetchone()
+    return found is not None
 
 
 async def record_event_of_request(
