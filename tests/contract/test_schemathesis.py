@@ -101,6 +101,10 @@ include-operation-id = "listAuditEvents"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400]
 
 [[operations]]
+include-operation-id = "listWebhookDeliveries"
+checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 404]
+
+[[operations]]
 include-operation-id = "listJournalEntries"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400]
 

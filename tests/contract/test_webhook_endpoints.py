@@ -127,6 +127,13 @@ def test_a_tenant_has_at_most_sixteen_and_sees_its_own_only(api, other_api):
         refused(other_api.post(path, {}), 404, "not_found")
 
 
+@pytest.mark.parametrize(("hours", "status"), [(0, 201), (24.0, 201), (1.5, 400), (169, 400)])
+def test_the_old_secret_lives_for_whole_hours(api, hours, status):
+    path = f"/webhook-endpoints/{posted(create(api))['endpoint_id']}/rotate-secret"
+    response = api.post(path, {"previous_secret_hours": hours})
+    assert response.status_code == status, response.text
+
+
 def test_redriving_nothing_is_said(api):
     made = posted(create(api))
     path = f"/webhook-endpoints/{made['endpoint_id']}"

@@ -54,8 +54,9 @@ class WebhookEndpointRequest(Body, frozen=True):
 
 
 class RotateSecretRequest(Body, frozen=True):
+    # to JSON Schema 24.0 is an integer as well
     previous_secret_hours: (
-        Annotated[int, msgspec.Meta(ge=0, le=limits.WEBHOOK_OLD_SECRET_HOURS_MAX)] | UnsetType
+        Annotated[float, msgspec.Meta(ge=0, le=limits.WEBHOOK_OLD_SECRET_HOURS_MAX)] | UnsetType
     ) = UNSET
 
 
@@ -337,7 +338,11 @@ def _creation(payload: WebhookEndpointRequest) -> Creation:
 
 def _hours(payload: RotateSecretRequest) -> int:
     given = payload.previous_secret_hours
-    return limits.WEBHOOK_OLD_SECRET_HOURS if given is UNSET else given
+    if given is UNSET:
+        return limits.WEBHOOK_OLD_SECRET_HOURS
+    if not given.is_integer():
+        raise Misfit("must be a whole number of hours")
+    return int(given)
 
 
 def _entry_id(payload: RedriveRequest) -> uuid.UUID | None:
