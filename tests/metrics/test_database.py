@@ -1,9 +1,11 @@
 """The database's state: read now and then, never waited for long, and missed when it is away."""
 
+import datetime
 import threading
 import uuid
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 import hpts.metrics.database
@@ -61,6 +63,46 @@ def test_drift_is_told(books: Books) -> None:
     found, tenant = values(collector_of(books)), str(books.tenant_id)
     assert found["hpts_reconciliation_mismatched_accounts", tenant] == 1
     assert found["hpts_reconciliation_principal_drifted", tenant] == 1
+
+
+def test_the_slowest_webhook_endpoint_says_how_far_the_relay_is_behind(books: Books) -> None:
+    slow, fast, deleted = (uuid.uuid4() for _ in range(3))
+    now = datetime.datetime.now(datetime.UTC)
+    books.post(disbursement(uuid.uuid4(), 1_000))
+    with psycopg.connect(books.database_url) as connection:
+        for endpoint_id, block_number in ((slow, 0), (fast, 2), (deleted, 0)):
+            connection.execute(
+                "INSERT INTO webhook_endpoints (tenant_id, endpoint_id, url, event_types,"
+                " sealed_secret, created_by) VALUES (%s, %s, 'https://a.example', '{}', '', 'me')",
+                (books.tenant_id, endpoint_id),
+            )
+            connection.execute(
+                "INSERT INTO webhook_cursors VALUES (%s, %s, %s, 1, '')",
+                (books.tenant_id, endpoint_id, block_number),
+            )
+        connection.execute(
+            "UPDATE webhook_endpoints SET deleted_at = now() WHERE endpoint_id = %s", (deleted,)
+        )
+        for endpoint_id, status in ((slow, "retrying"), (slow, "held"), (fast, "parked")):
+            connection.execute(
+                "INSERT INTO webhook_deliveries (tenant_id, endpoint_id, journal_entry_id,"
+                " block_number, place, status, attempt_count, next_attempt_at) VALUES"
+                " (%s, %s, gen_random_uuid(), 1, 0, %s, 1, %s)",
+                (books.tenant_id, endpoint_id, status, now if status == "retrying" else None),
+            )
+    found, tenant = values(collector_of(books)), str(books.tenant_id)
+    assert found["hpts_relay_lag_blocks", tenant] == 2
+    assert 0 <= found["hpts_relay_lag_seconds", tenant] < 60
+    assert (found["hpts_relay_waiting", tenant], found["hpts_relay_parked", tenant]) == (2, 1)
+    with psycopg.connect(books.database_url) as connection:
+        connection.execute(
+            "UPDATE webhook_cursors SET block_number = 2 WHERE endpoint_id = %s", (slow,)
+        )
+    found = values(collector_of(books))
+    assert (found["hpts_relay_lag_blocks", tenant], found["hpts_relay_lag_seconds", tenant]) == (
+        0,
+        0,
+    )
 
 
 def test_a_database_that_is_away_is_down_and_has_nothing_else() -> None:

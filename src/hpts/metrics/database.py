@@ -22,6 +22,12 @@ FRESH_SECONDS = 5
 WAIT_SECONDS_MAX = 3
 """A scrape waits this long for a reading; Prometheus itself gives up after 10 s."""
 TENANT = ["tenant"]
+RELAY = {
+    "lag_blocks": "Blocks that the slowest webhook endpoint of the tenant is behind the chain.",
+    "lag_seconds": "How long the first entry waits that the slowest endpoint has not been sent.",
+    "waiting": "Deliveries that failed and are tried again, or wait behind such a one.",
+    "parked": "Deliveries that were given up after three days, until they are redriven.",
+}
 
 
 class DatabaseCollector(Collector):
@@ -103,6 +109,10 @@ def _tenants(signs: VitalSigns) -> Iterator[Metric]:
         "Whether loans and general ledger differed at the latest reconciliation.",
         labels=TENANT,
     )
+    relay = {
+        name: GaugeMetricFamily(f"hpts_relay_{name}", meaning, labels=TENANT)
+        for name, meaning in RELAY.items()
+    }
     for tenant in signs.tenants:
         labels = [str(tenant.tenant_id)]
         if tenant.block_number is not None:
@@ -111,4 +121,9 @@ def _tenants(signs: VitalSigns) -> Iterator[Metric]:
             age.add_metric(labels, tenant.reconciled.age_seconds)
             mismatched.add_metric(labels, tenant.reconciled.mismatched_account_count)
             drifted.add_metric(labels, int(tenant.reconciled.principal_drifted))
-    yield from (block, age, mismatched, drifted)
+        if tenant.relayed is not None:
+            relay["lag_blocks"].add_metric(labels, tenant.relayed.behind_blocks)
+            relay["lag_seconds"].add_metric(labels, tenant.relayed.behind_seconds)
+            relay["waiting"].add_metric(labels, tenant.relayed.waiting)
+            relay["parked"].add_metric(labels, tenant.relayed.parked)
+    yield from (block, age, mismatched, drifted, *relay.values())

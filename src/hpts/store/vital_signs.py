@@ -1,4 +1,4 @@
-"""What the database says of the ledger's state, for operators: standbys, reconciliations, heads.
+"""What the database says of the ledger's state, for operators: standbys, reconciliations, relays.
 
 Read in one short connection that gives up soon: an operator asks every few seconds, and most of all
 when the database is in trouble. It changes nothing and shows no amount.
@@ -40,12 +40,23 @@ class Reconciled(msgspec.Struct, frozen=True):
     principal_drifted: bool
 
 
+class Relayed(msgspec.Struct, frozen=True):
+    """How far the slowest of a tenant's webhook endpoints is behind, what could not be delivered
+    yet (`waiting`), and what was given up (`parked`)."""
+
+    behind_blocks: int
+    behind_seconds: float
+    waiting: int
+    parked: int
+
+
 class TenantSigns(msgspec.Struct, frozen=True):
     """Of one tenant; None for what has never been."""
 
     tenant_id: uuid.UUID
     block_number: int | None
     reconciled: Reconciled | None
+    relayed: Relayed | None
 
 
 class VitalSigns(msgspec.Struct, frozen=True):
@@ -91,13 +102,23 @@ def _read_tenant(connection: psycopg.Connection[Any], tenant_id: uuid.UUID) -> T
         psycopg.RawCursor(connection).execute(sql("enter_tenant").encode(), [str(tenant_id)])
         head = connection.execute(sql("read_head").encode(), wanted).fetchone()
         latest = connection.execute(sql("read_latest_reconciliation").encode(), wanted).fetchone()
+        relayed = connection.execute(sql("read_relay_lag").encode(), wanted).fetchone()
     return TenantSigns(
         tenant_id,
         None if head is None else head[0],
         None if latest is None else _reconciled(*latest),
+        None if relayed is None else _relayed(*relayed),
     )
 
 
 def _reconciled(age_seconds: float, result: str) -> Reconciled:
     found = msgspec.json.decode(result, type=Reconciliation)
     return Reconciled(age_seconds, found.mismatched_account_count, found.principal_drifted)
+
+
+def _relayed(
+    behind_blocks: int, next_entry_id: uuid.UUID | None, now: float, waiting: int, parked: int
+) -> Relayed:
+    # An identifier begins with its milliseconds since 1970.
+    since = now if next_entry_id is None else (next_entry_id.int >> 80) / 1000
+    return Relayed(behind_blocks, max(0.0, now - since), waiting, parked)

@@ -189,6 +189,10 @@ def _database(growth: Growth) -> RenderableType:
     return table
 
 
+def _late(seconds: float) -> str:
+    return f"{seconds:.1f} s"
+
+
 def _age(seconds: float) -> str:
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:
@@ -203,6 +207,8 @@ def _drift(count: float) -> Text:
 BOOKS: Iterable[tuple[str, str, Callable[[float], RenderableType]]] = (
     ("hpts_reconciliation_age_seconds", "oldest reconciliation", _age),
     ("hpts_reconciliation_mismatched_accounts", "accounts that drifted", _drift),
+    ("hpts_relay_lag_seconds", "slowest webhook endpoint behind", _late),
+    ("hpts_relay_parked", "deliveries parked", _drift),
 )
 
 
