@@ -120,10 +120,10 @@ class AuditTrail:
                     await self._writing
                 await self._write()
         except TimeoutError:
-            logger.error("the last refusals are not recorded: the database does not answer")
+            logger.warning("the last refusals are not recorded: the database does not answer")
         lost = sum(noted.occurrences for noted in self._noted.values()) + self._dropped
         if lost:
-            logger.error("%d refusals could not be recorded: no database at the stop", lost)
+            logger.warning("%d refusals could not be recorded: no database at the stop", lost)
         self._writer.close()
 
     def _note(self, kind: _Kind, noted: _Noted) -> None:
