@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import json
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -528,17 +527,13 @@ def test_the_cache_is_bounded_and_drops_the_oldest(
     assert found == [False, False, True, True, True]
 
 
-def test_a_cached_check_takes_microseconds(bench: Bench) -> None:
-    header = bearer()
-    bench.verify(header)
-    verify_cached = bench.verifier.verify_cached
-    rounds = []
-    for _ in range(20):
-        begin = time.perf_counter()
-        for _ in range(500):
-            verify_cached(header)
-        rounds.append((time.perf_counter() - begin) / 500)
-    assert min(rounds) < 10e-6, "generous: it is 1 to 2 on an idle machine"
+def test_a_million_distinct_tokens_leave_the_cache_bounded(bench: Bench) -> None:
+    principal = bench.verify(bearer())
+    for number in range(1_000_000):
+        bench.verifier._remember(b"Bearer %d" % number, principal)
+    assert len(bench.verifier._cache) == limits.TOKEN_CACHE_MAX
+    assert bench.verifier.verify_cached(b"Bearer 999999") is not None
+    assert bench.verifier.verify_cached(b"Bearer 900000") is None
 
 
 def test_the_challenge_is_a_well_formed_header(bench: Bench) -> None:

@@ -4,6 +4,7 @@ changes, deletes or inserts past all triggers and checks is found, and the findi
 
 import asyncio
 import random
+import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -196,10 +197,13 @@ def books(own_database_url: str) -> Iterator[Tampering]:
 
 
 def is_named(findings: list[str], table: str, *rows: dict[str, Any]) -> bool:
-    """Whether a finding names the row by what it is known by, before or after."""
-    names = {str(row[key]) for row in rows for key in KEYS[table]}
-    names |= {name.zfill(4) for name in names}
-    return any(name in finding for name in names for finding in findings)
+    """Whether a finding names the row by what it is known by, before or after: an identifier
+    wherever it stands, a number beside the table's name only."""
+    known = {row[key] for row in rows for key in KEYS[table]}
+    names = [
+        str(name) if isinstance(name, uuid.UUID) else f"{table}\\b.*\\b0*{name}" for name in known
+    ]
+    return any(re.search(rf"\b{name}\b", finding) for name in names for finding in findings)
 
 
 @pytest.mark.parametrize("table", KEYS)
