@@ -7,7 +7,6 @@ import uvloop
 
 from hpts.application import die_with_parent, load_webhook_key
 from hpts.config import ConfigError, Settings
-from hpts.relay.run import Relay, run_until_stopped
 from hpts.telemetry import configure_logging
 
 STOP_SECONDS_MAX = 15
@@ -16,6 +15,9 @@ _fork = multiprocessing.get_context("fork")
 
 def run_relay(settings: Settings) -> None:
     """Deliver until SIGTERM or SIGINT. Raises ConfigError where a setting is missing."""
+    # Here and not above: `hpts dev` starts the child and need not wait for what that one loads.
+    from hpts.relay.run import Relay, run_until_stopped  # noqa: PLC0415
+
     key = load_webhook_key(settings)
     if settings.database_url is None or key is None:
         raise ConfigError("HPTS_DATABASE_URL and HPTS_WEBHOOK_KEY must be set to deliver webhooks")

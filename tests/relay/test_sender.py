@@ -58,7 +58,7 @@ def send(
     async def run() -> Answer:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", count)
-        runner = web.AppRunner(app)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", urlsplit(url).port).start()
         sender = Sender(url, allowed, **options)
