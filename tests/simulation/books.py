@@ -85,7 +85,12 @@ class Books:
                 f"{row.journal_entry_id.hex()} {correlation.hex()} {reverses.hex()} {posted_at}"
                 f" {result!r}"
             ).encode()
-            day = request.day if request.day > self.closed_through else self.closed_through + 1
+            # The first day that was open when the batch looked. If the books were reopened since, an
+            # earlier one is open as well; if they were closed further, nothing may be durable.
+            seen = note.view.closed_through
+            day = request.day if request.day > seen else seen + 1
+            if row.effective_day <= self.closed_through:
+                return f"{attempt.name} stands in a closed period, on {row.effective_day}"
             facts = (EVENT_TYPES[request.kind], day, b"%d" % attempt.number, request.key)
             kept = (row.event_type, row.effective_day, row.actor, row.idempotency_key)
             if row.own_day != request.day:
