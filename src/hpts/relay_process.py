@@ -2,6 +2,7 @@
 
 import ipaddress
 import multiprocessing
+import os
 
 import uvloop
 
@@ -52,4 +53,5 @@ class RelayChild:
 
 def _run_child(settings: Settings) -> None:
     die_with_parent()
+    os.nice(5)  # the server starts at the same time, and somebody waits for that
     run_relay(settings)
