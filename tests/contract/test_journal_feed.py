@@ -9,6 +9,7 @@ import uuid
 import httpx
 import pytest
 
+from hpts.http.feed import POSITION
 from hpts.http.page_tokens import seal, unseal
 
 from .client import DEFAULT, Loan, answered, posted, refused
@@ -116,9 +117,9 @@ def test_a_cursor_of_a_history_that_was_undone_is_told(api):
     api.open_loan(1_000)
     _, cursor = read_on(api)
     query = (uuid.UUID(api.tenant_id).bytes, "feed")
-    place = unseal(query, cursor)
+    place = unseal(query, cursor, POSITION)
     assert place is not None
-    other = seal(query, place[:-8] + b"otherone")
+    other = seal(query, POSITION.write(*place._replace(block_hash=b"otherone")))
     (error,) = refused(feed(api, after=other), 400, "bad_request")["errors"]
     assert (error["field"], error["code"]) == ("after", "other_history")
 
@@ -127,7 +128,7 @@ def test_the_form_of_a_cursor_never_changes():
     """Clients keep cursors: this one was made by the first version."""
     query = (uuid.UUID(int=7).bytes, "feed")
     cursor = "AAAAAAAAAAkAAAADaGFzaGhhc2jVPDUZl3Ovxe-KFUI"
-    made = seal(query, (9).to_bytes(8, "big") + (3).to_bytes(4, "big") + b"hashhash")
+    made = seal(query, POSITION.write(9, 3, b"hashhash"))
     assert made == cursor
 
 

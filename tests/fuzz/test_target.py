@@ -67,7 +67,7 @@ def without_signatures(patch: pytest.MonkeyPatch) -> None:
 
 
 def without_seal(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(page_tokens, "unseal", lambda query, token: token[:16].encode())
+    patch.setattr(page_tokens, "unseal", lambda query, token, shape: token[:16].encode())
 
 
 def without_comparing_entries(patch: pytest.MonkeyPatch) -> None:

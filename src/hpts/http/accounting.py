@@ -4,7 +4,9 @@ A page of a statement says what the balance was before its first line and is aft
 CSV has all lines, whatever a page would hold.
 """
 
-from typing import TypeVar
+import datetime
+import uuid
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -33,12 +35,12 @@ from hpts.accounting.report_tables import (
     trial_balance_table,
 )
 from hpts.accounting.trial_balance import TrialBalanceQuery, read_trial_balance
-from hpts.domain.limits import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
+from hpts.domain.limits import LINES_PER_ENTRY_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
 from hpts.http.accept import wants_csv
 from hpts.http.balances import ACCOUNT_CODE
 from hpts.http.csv_answers import VARY, streamed_csv, whole_csv
 from hpts.http.messages import Request, Response, money_response
-from hpts.http.page_tokens import seal, unseal
+from hpts.http.page_tokens import Coded, read_place, seal
 from hpts.http.parameters import LAYERS, Parameters, today
 from hpts.http.problems import ProblemRaised
 from hpts.ledger import Ledger
@@ -49,6 +51,13 @@ PAGED = frozenset(("page_size", "page_token"))
 PERIOD = frozenset(("from_date", "to_date"))
 ACCOUNT_ENTRIES_PARAMETERS = frozenset(("currency", "layer")) | PERIOD | PAGED
 LOAN_STATEMENT_PARAMETERS = PERIOD | PAGED
+
+Balance = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Sequence = Annotated[int, msgspec.Meta(ge=0, le=LINES_PER_ENTRY_MAX)]
+REACHED: Coded[Reached] = Coded(
+    tuple[datetime.date, uuid.UUID, Sequence, Balance, uuid.UUID], Reached
+)
+LOAN_REACHED: Coded[LoanReached] = Coded(tuple[datetime.date, uuid.UUID, uuid.UUID], LoanReached)
 
 Place = TypeVar("Place", bound=msgspec.Struct)
 
@@ -110,7 +119,7 @@ async def list_account_entries(request: Request, ledger: Ledger) -> Response:
     layer = parameters.layer()
     dates = _period(parameters)
     place = ("account", tenant_id, code, currency, layer, *dates)
-    page_size, token = _page(parameters, place, Reached, is_csv)
+    page_size, token = _page(parameters, place, REACHED, is_csv)
     parameters.check()
     key = AccountKey(int(code), currency, LAYERS[layer].decode())
     query = AccountStatementQuery(key, *dates)
@@ -130,7 +139,7 @@ async def list_account_entries(request: Request, ledger: Ledger) -> Response:
             str(page.opening_minor),
             page.lines,
             str(page.closing_minor),
-            _token(place, page.reached),
+            _token(place, REACHED, page.reached),
         )
     )
 
@@ -155,7 +164,7 @@ async def get_loan_statement(request: Request, ledger: Ledger) -> Response:
     _, loan_id = parameters.path_identifier("loan_id")
     dates = _period(parameters)
     place = ("loan", tenant_id, loan_id, *dates)
-    page_size, token = _page(parameters, place, LoanReached, is_csv)
+    page_size, token = _page(parameters, place, LOAN_REACHED, is_csv)
     parameters.check()
     query = LoanStatementQuery(loan_id, *dates)
     statement = await open_loan_statement(ledger.accounting, tenant_id, query)
@@ -172,7 +181,7 @@ async def get_loan_statement(request: Request, ledger: Ledger) -> Response:
             page.opening,
             page.lines,
             page.closing,
-            _token(place, page.reached),
+            _token(place, LOAN_REACHED, page.reached),
         )
     )
 
@@ -182,7 +191,7 @@ def _period(parameters: Parameters) -> tuple[str | None, str | None]:
 
 
 def _page(
-    parameters: Parameters, place: tuple[object, ...], kind: type[Place], is_csv: bool
+    parameters: Parameters, place: tuple[object, ...], shape: Coded[Place], is_csv: bool
 ) -> tuple[int, Place | None]:
     """(page size, where the page begins), from parameters that a CSV has no use for."""
     if is_csv:
@@ -191,18 +200,13 @@ def _page(
                 parameters.refuse(name, "not_with_csv", "is not for CSV, which has every line")
         return PAGE_SIZE_DEFAULT, None
     size = parameters.number("page_size", default=PAGE_SIZE_DEFAULT, highest=PAGE_SIZE_MAX)
-    token = parameters.text("page_token")
-    if token is None:
-        return size, None
-    cursor = unseal(place, token)
-    if cursor is None:
-        parameters.refuse("page_token", "invalid", "must be next_page_token of the same query")
-        return size, None
-    return size, msgspec.msgpack.decode(cursor, type=kind)
+    return size, read_place(parameters, place, shape)
 
 
-def _token(place: tuple[object, ...], reached: msgspec.Struct | None) -> str | UnsetType:
-    return UNSET if reached is None else seal(place, msgspec.msgpack.encode(reached))
+def _token(
+    place: tuple[object, ...], shape: Coded[Place], reached: Place | None
+) -> str | UnsetType:
+    return UNSET if reached is None else seal(place, shape.write(reached))
 
 
 def _json(body: msgspec.Struct) -> Response:

@@ -14,7 +14,7 @@ from hpts.domain.entries import MICROSECONDS_PER_DAY, format_timestamp
 from hpts.domain.identifiers import UNIX_TO_2000_MICROSECONDS
 from hpts.domain.limits import AUDIT_TEXT_LENGTH_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
 from hpts.http.messages import JSON, NO_STORE, Request, Response
-from hpts.http.page_tokens import read_cursor, seal
+from hpts.http.page_tokens import IDENTIFIER, read_place, seal
 from hpts.http.parameters import Parameters
 from hpts.http.payloads import parse_day, parse_identifier
 from hpts.ledger import Ledger
@@ -73,7 +73,7 @@ async def list_audit_events(request: Request, ledger: Ledger) -> Response:
         parameters.date("to_date"),
     )
     page_size = parameters.number("page_size", default=PAGE_SIZE_DEFAULT, highest=PAGE_SIZE_MAX)
-    after = read_cursor(parameters, query)
+    after = read_place(parameters, query, IDENTIFIER)
     parameters.check()
     end = AFTER_EVERY_ID if query.to_date is None else _first_id(parse_day(query.to_date) + 1)
     events = await ledger.audit.events(

@@ -5,7 +5,6 @@ kept for it. It is refused to another tenant, and after a restore that undid the
 """
 
 import asyncio
-import struct
 import time
 from collections.abc import Coroutine
 
@@ -16,7 +15,7 @@ from hpts.domain.rejections import FieldError
 from hpts.http.balances import ACCOUNT_CODE
 from hpts.http.journal import JournalEntry, event_types, render_entry
 from hpts.http.messages import Request, Response, money_response
-from hpts.http.page_tokens import seal, unseal
+from hpts.http.page_tokens import Fixed, seal, unseal
 from hpts.http.parameters import Parameters
 from hpts.http.problems import ProblemRaised
 from hpts.ledger import Ledger
@@ -32,7 +31,7 @@ FOREIGN = FieldError(
     "names a place in a history that was undone when the ledger was restored from a backup; "
     "go on from a cursor of before that",
 )
-_cursor = struct.Struct(">QI8s")
+POSITION = Fixed(">qi8s", Position)
 
 
 class JournalFeedPage(msgspec.Struct, frozen=True):
@@ -113,15 +112,12 @@ def _position(tenant_id: bytes, token: str) -> Position | None:
     """The place that a cursor names, the beginning for none, or None where it is no cursor."""
     if not token:
         return START
-    cursor = unseal((tenant_id, "feed"), token)
-    if cursor is None or len(cursor) != _cursor.size:
-        return None
-    return Position(*_cursor.unpack(cursor))
+    return unseal((tenant_id, "feed"), token, POSITION)
 
 
 def _render(tenant_id: bytes, page: FeedPage) -> JournalFeedPage:
     return JournalFeedPage(
         [render_entry(entry, page.lines[entry.journal_entry_id]) for entry in page.entries],
-        seal((tenant_id, "feed"), _cursor.pack(*page.position)),
+        seal((tenant_id, "feed"), POSITION.write(*page.position)),
         page.has_more,
     )

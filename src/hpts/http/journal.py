@@ -20,7 +20,7 @@ from hpts.domain.limits import (
 )
 from hpts.http.document import load_document
 from hpts.http.messages import Request, Response, money_response
-from hpts.http.page_tokens import read_cursor, seal
+from hpts.http.page_tokens import IDENTIFIER, read_place, seal
 from hpts.http.parameters import Parameters
 from hpts.http.payloads import parse_identifier
 from hpts.http.problems import ProblemRaised
@@ -123,7 +123,7 @@ def _read_query(request: Request) -> tuple[PageQuery, int, bytes | None]:
         parameters.choice("event_type", event_types()),
     )
     size = parameters.number("page_size", default=PAGE_SIZE_DEFAULT, highest=PAGE_SIZE_MAX)
-    before = read_cursor(parameters, query)
+    before = read_place(parameters, query, IDENTIFIER)
     parameters.check()
     return query, size, before
 

@@ -1,27 +1,87 @@
 """Page tokens: where the page before ended, tied to the query that it was made for.
 
-A token that was cut, tampered with or taken from another query is none. The seal is a plain hash:
-it guards against mistakes, for a forged token could only name a place in the caller's own query.
+A token that was cut, mistyped or taken from another query is none. The seal is a plain hash against
+mistakes: anybody can make one over what he likes, so a cursor counts only where it has the shape of
+its operation's places, and can then name no more than a place in the caller's own query.
 """
 
 import base64
 import binascii
+import struct
+from collections.abc import Callable
 from hashlib import sha256
+from typing import Any, Generic, TypeVar
+
+import msgspec
 
 from hpts.domain.limits import PAGE_TOKEN_LENGTH_MAX
 from hpts.http.parameters import Parameters
 
 SEAL_BYTES = 12
 
+Place = TypeVar("Place")
 
-def read_cursor(parameters: Parameters, query: tuple[object, ...]) -> bytes | None:
-    """The cursor of the request's page_token, None for the first page. Refuses a token that is none
+
+class Fixed(Generic[Place]):
+    """Places of a fixed length, as `struct` writes the format: signed numbers, which are never
+    below zero, and bytes. `place_of` takes them in order."""
+
+    def __init__(self, form: str, place_of: Callable[..., Place]) -> None:
+        self._struct = struct.Struct(form)
+        self._place_of = place_of
+
+    def write(self, *fields: int | bytes) -> bytes:
+        """The cursor of a place."""
+        return self._struct.pack(*fields)
+
+    def read(self, cursor: bytes) -> Place | None:
+        """The place that a cursor names; None for bytes that no place is written as."""
+        if len(cursor) != self._struct.size:
+            return None
+        fields = self._struct.unpack(cursor)
+        if any(isinstance(field, int) and field < 0 for field in fields):
+            return None
+        return self._place_of(*fields)
+
+
+class Coded(Generic[Place]):
+    """Places as JSON. `form` is a type with the bounds of every field, `kind` the type that a
+    place is read as once it has that form."""
+
+    def __init__(self, form: Any, kind: Any) -> None:
+        self._form = form
+        self._kind = kind
+
+    def write(self, place: Place) -> bytes:
+        """The cursor of a place."""
+        return msgspec.json.encode(place)
+
+    def read(self, cursor: bytes) -> Place | None:
+        """The place that a cursor names; None for bytes that no place is written as."""
+        try:
+            if msgspec.json.encode(msgspec.json.decode(cursor, type=self._form)) != cursor:
+                return None
+            place: Place = msgspec.json.decode(cursor, type=self._kind)
+        except ValueError:
+            return None
+        return place
+
+
+Shape = Fixed[Place] | Coded[Place]
+IDENTIFIER = Fixed("16s", bytes)
+"""The place behind an entry or event: its identifier."""
+
+
+def read_place(
+    parameters: Parameters, query: tuple[object, ...], shape: Shape[Place]
+) -> Place | None:
+    """The place in the request's page_token, None for the first page. Refuses a token that is none
     of this query."""
     token = parameters.text("page_token")
-    cursor = None if token is None else unseal(query, token)
-    if token is not None and cursor is None:
+    place = None if token is None else unseal(query, token, shape)
+    if token is not None and place is None:
         parameters.refuse("page_token", "invalid", "must be next_page_token of the same query")
-    return cursor
+    return place
 
 
 def seal(query: tuple[object, ...], cursor: bytes) -> str:
@@ -30,8 +90,8 @@ def seal(query: tuple[object, ...], cursor: bytes) -> str:
     return _encode(cursor + _seal_of(query, cursor))
 
 
-def unseal(query: tuple[object, ...], token: str) -> bytes | None:
-    """The cursor in a token, or None when it is not one that `seal` made for this query."""
+def unseal(query: tuple[object, ...], token: str, shape: Shape[Place]) -> Place | None:
+    """The place in a token; None when it was not sealed for this query or has another shape."""
     if len(token) > PAGE_TOKEN_LENGTH_MAX or not token.isascii():
         return None
     try:
@@ -40,7 +100,7 @@ def unseal(query: tuple[object, ...], token: str) -> bytes | None:
         return None
     cursor = decoded[:-SEAL_BYTES]
     is_whole = decoded == cursor + _seal_of(query, cursor) and token == _encode(decoded)
-    return cursor if is_whole else None
+    return shape.read(cursor) if is_whole else None
 
 
 def _encode(decoded: bytes) -> str:

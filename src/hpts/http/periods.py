@@ -14,7 +14,7 @@ from hpts.domain.periods import CLOSE, REOPEN, PeriodChange
 from hpts.domain.rejections import Refusal
 from hpts.http.administration import Administration, reply_response
 from hpts.http.messages import Request, Response, money_response
-from hpts.http.page_tokens import seal, unseal
+from hpts.http.page_tokens import Fixed, read_place, seal
 from hpts.http.parameters import Parameters
 from hpts.http.payloads import Body, Kind, parse_day
 from hpts.ledger import Ledger
@@ -23,7 +23,7 @@ from hpts.store.periods import PeriodRequest, PeriodRow, change_periods
 
 PAGE_PARAMETERS = frozenset(("page_size", "page_token"))
 BEFORE_ALL = 2**31 - 1
-CURSOR_BYTES = 4
+RECORD_NUMBER = Fixed(">i", int)
 Reason = Annotated[
     str,
     msgspec.Meta(min_length=1, max_length=PERIOD_REASON_LENGTH_MAX, pattern=r"^[^\x00-\x1f]+$"),
@@ -85,22 +85,19 @@ async def list_periods(request: Request, ledger: Ledger) -> Response:
     """A page of the tenant's closings and reopenings, newest first."""
     parameters = Parameters(request, PAGE_PARAMETERS)
     size = parameters.number("page_size", default=PAGE_SIZE_DEFAULT, highest=PAGE_SIZE_MAX)
-    token = parameters.text("page_token")
     tenant_id = request.client().tenant_id
     query = ("listPeriods", tenant_id)
-    before = None if token is None else unseal(query, token)
-    if token is not None and before is None:
-        parameters.refuse("page_token", "invalid", "must be next_page_token of the same query")
+    before = read_place(parameters, query, RECORD_NUMBER)
     parameters.check()
     rows = await ledger.reads.period_records(
         tenant_id,
-        before=BEFORE_ALL if before is None else int.from_bytes(before, "big"),
+        before=BEFORE_ALL if before is None else before,
         count=size + 1,
     )
     shown = rows[:size]
     page = PeriodRecordPage(
         [_record(row) for row in shown],
-        seal(query, shown[-1].record_number.to_bytes(CURSOR_BYTES, "big"))
+        seal(query, RECORD_NUMBER.write(shown[-1].record_number))
         if len(shown) < len(rows)
         else UNSET,
     )

@@ -3,8 +3,9 @@
 A match is never changed: a wrong one is undone by a new record, which says why.
 """
 
+import datetime
 import uuid
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -15,7 +16,7 @@ from hpts.domain.rejections import FieldError
 from hpts.http.administration import Administration, reply_response
 from hpts.http.bank_accounts import actor_of, parse_ref
 from hpts.http.messages import Request, Response, money_response
-from hpts.http.page_tokens import read_cursor, seal
+from hpts.http.page_tokens import Coded, read_place, seal
 from hpts.http.parameters import Parameters
 from hpts.http.payloads import Body, Kind
 from hpts.http.periods import Reason
@@ -25,6 +26,7 @@ from hpts.store.bank_matches import MatchRefused, match_by_hand, undo_match
 from hpts.store.bank_reads import (
     BEFORE_ALL,
     MATCHED,
+    NEWEST_MATCH,
     UNMATCHED,
     Cursor,
     ShownItem,
@@ -35,6 +37,13 @@ from hpts.store.bank_session import BankSession, BankSessions
 
 PAGE_PARAMETERS = frozenset(("bank_account_ref", "status", "page_size", "page_token"))
 STATUSES = (UNMATCHED, MATCHED)
+Side = Literal["B", "L"]
+Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+MatchNumber = Annotated[int, msgspec.Meta(ge=0, le=NEWEST_MATCH)]
+PLACES: dict[str, Coded[Cursor]] = {
+    UNMATCHED: Coded(tuple[datetime.date, Side, uuid.UUID, Sequence], Cursor),
+    MATCHED: Coded(tuple[MatchNumber, Side, uuid.UUID, Sequence], Cursor),
+}
 ItemId = Annotated[str, msgspec.Meta(min_length=1, max_length=60)]
 
 
@@ -105,17 +114,19 @@ class ReconciliationItemEndpoints:
         size = parameters.number("page_size", default=PAGE_SIZE_DEFAULT, highest=PAGE_SIZE_MAX)
         tenant_id = request.client().tenant_id
         query = ("listReconciliationItems", tenant_id, ref, status)
-        cursor = read_cursor(parameters, query)
+        shape = PLACES.get(status, PLACES[UNMATCHED])  # another status is refused below
+        place = read_place(parameters, query, shape)
         parameters.check()
-        after = BEFORE_ALL[status] if cursor is None else msgspec.json.decode(cursor, type=Cursor)
         async with self._sessions.open(tenant_id) as session:
             accounts = {one.bank_account_ref: one for one in await session.bank_accounts()}
             if ref not in accounts:
                 parameters.refuse("bank_account_ref", "unknown", "is no bank account here")
                 parameters.check()
-            found = await read_items(session, str(ref), status, after, size + 1)
+            found = await read_items(
+                session, str(ref), status, place or BEFORE_ALL[status], size + 1
+            )
         shown = found[:size]
-        token = seal(query, msgspec.json.encode(cursor_of(shown[-1]))) if found[size:] else UNSET
+        token = seal(query, shape.write(cursor_of(shown[-1]))) if found[size:] else UNSET
         currency = accounts[str(ref)].currency
         page = ReconciliationItemPage([_shown(item, currency) for item in shown], token)
         return money_response(msgspec.json.encode(page))

@@ -10,7 +10,7 @@ from hpts.domain.instants import LATEST, Instant, end_of_day
 from hpts.domain.limits import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
 from hpts.http.balances import ACCOUNT_CODE
 from hpts.http.messages import Request, Response, money_response
-from hpts.http.page_tokens import seal, unseal
+from hpts.http.page_tokens import IDENTIFIER, read_place, seal
 from hpts.http.parameters import LAYERS, Parameters
 from hpts.http.payloads import parse_identifier
 from hpts.http.problems import ProblemRaised
@@ -66,10 +66,7 @@ async def get_restatement(request: Request, ledger: Ledger) -> Response:
     size = parameters.number("page_size", default=PAGE_SIZE_DEFAULT, highest=PAGE_SIZE_MAX)
     tenant_id = request.client().tenant_id
     place = ("restatement", tenant_id, code, currency, layer, as_of_date, known_from, known_to)
-    token = parameters.text("page_token")
-    after = None if token is None else unseal(place, token)
-    if token is not None and after is None:
-        parameters.refuse("page_token", "invalid", "must be next_page_token of the same query")
+    after = read_place(parameters, place, IDENTIFIER)
     parameters.check()
     query = RestatementQuery(
         code.encode(),

@@ -21,7 +21,7 @@ from hpts.domain.webhooks import Network, format_secret, is_allowed, is_private_
 from hpts.http.administration import Administration, reply_response
 from hpts.http.journal import event_types
 from hpts.http.messages import JSON, NO_STORE, Request, Response
-from hpts.http.page_tokens import read_cursor, seal
+from hpts.http.page_tokens import Fixed, read_place, seal
 from hpts.http.parameters import Parameters
 from hpts.http.payloads import Body, Kind, Misfit, parse_identifier
 from hpts.http.problems import ProblemRaised
@@ -42,6 +42,7 @@ SECRET_BYTES = 32
 DELIVERY_PARAMETERS = frozenset(("status", "page_size", "page_token"))
 STATUSES = ("retrying", "held", "parked", "delivered")
 AFTER_ALL = (2**63 - 1, 2**31 - 1)
+DELIVERY_PLACE: Fixed[tuple[int, int]] = Fixed(">qi", lambda *place: place)
 URL_PATTERN = r"^https?://[^\s@#\x00-\x20]+$"
 
 
@@ -227,16 +228,15 @@ class WebhookEndpoints:
         )
         tenant_id = request.client().tenant_id
         query = ("listWebhookDeliveries", tenant_id, endpoint_id, status)
-        cursor = read_cursor(parameters, query)
+        before = read_place(parameters, query, DELIVERY_PLACE)
         parameters.check()
         if not await self._reads.endpoints(tenant_id, endpoint_id):
             raise ProblemRaised("not_found")
-        before = AFTER_ALL if cursor is None else _place(cursor)
         rows = await self._reads.deliveries(
-            tenant_id, endpoint_id, before=before, count=size + 1, status=status
+            tenant_id, endpoint_id, before=before or AFTER_ALL, count=size + 1, status=status
         )
         shown = rows[:size]
-        token = seal(query, _cursor(shown[-1])) if len(shown) < len(rows) else UNSET
+        token = _token(query, shown[-1]) if len(shown) < len(rows) else UNSET
         return _answer(WebhookDeliveryPage([_delivery(row) for row in shown], token))
 
     def _key_of(self) -> WebhookKey:
@@ -321,12 +321,8 @@ def _delivery(row: DeliveryRow) -> WebhookDelivery:
     )
 
 
-def _cursor(row: DeliveryRow) -> bytes:
-    return row.block_number.to_bytes(8, "big") + row.place.to_bytes(4, "big")
-
-
-def _place(cursor: bytes) -> tuple[int, int]:
-    return int.from_bytes(cursor[:8], "big"), int.from_bytes(cursor[8:], "big")
+def _token(query: tuple[object, ...], row: DeliveryRow) -> str:
+    return seal(query, DELIVERY_PLACE.write(row.block_number, row.place))
 
 
 def _creation(payload: WebhookEndpointRequest) -> Creation:

@@ -18,6 +18,7 @@ from hpts.store.wire import Rows, Step
 from hpts.telemetry import logger
 
 FOR_EVER = "infinity"
+LAST_IDENTIFIER = 2**128 - 1
 
 Fold = Callable[[bytes], Awaitable[object]]
 """Folds all that is new of a tenant."""
@@ -147,7 +148,8 @@ class KnownReads:
             return None
         first = query.known_from.before_entry_id
         if after is not None:
-            first = (int.from_bytes(after, "big") + 1).to_bytes(16, "big")
+            following = int.from_bytes(after, "big") + 1
+            first = min(following, LAST_IDENTIFIER).to_bytes(16, "big")
         tenant = str(uuid.UUID(bytes=tenant_id)).encode()
         (rows,) = await run_for_tenant(
             self._pool,
