@@ -5,7 +5,9 @@ the answer is the statements or what is wrong. Blocks; call it in a thread.
 """
 
 import contextlib
+import logging
 import resource
+import signal
 import subprocess
 import sys
 
@@ -18,6 +20,13 @@ from hpts.domain.rejections import FieldError
 
 MEBIBYTE = 1024 * 1024
 TOO_MUCH = "takes too long or too much memory to read: split it"
+UNREADABLE = "could not be read: get it from the bank once more, or in another format"
+OUT_OF_MEMORY = 3
+"""What the process exits with when it may have no more memory."""
+TOO_MUCH_ENDS = (OUT_OF_MEMORY, -signal.SIGXCPU, -signal.SIGKILL)
+LOGGED_MAX = 300
+
+logger = logging.getLogger("hpts")
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -39,9 +48,16 @@ def read_file(content: bytes, file_format: str | None) -> Reading:
         )
     except subprocess.TimeoutExpired:
         raise invalid("the file", TOO_MUCH, "too_much") from None
-    if ran.returncode:
+    if ran.returncode in TOO_MUCH_ENDS:
         raise invalid("the file", TOO_MUCH, "too_much")
-    found = msgspec.json.decode(ran.stdout, type=Reading)
+    try:
+        if ran.returncode:
+            raise ValueError(f"exit status {ran.returncode}")
+        found = msgspec.json.decode(ran.stdout, type=Reading)
+    except ValueError as error:
+        said = ran.stderr.decode("utf-8", "replace").splitlines() or [""]
+        logger.error("reading a statement file failed: %s: %s", error, said[-1][:LOGGED_MAX])
+        raise invalid("the file", UNREADABLE, "unreadable") from None
     if found.errors:
         raise StatementInvalid(*found.errors)
     return found
@@ -52,14 +68,20 @@ def main(file_format: str, seconds: int, memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    content = sys.stdin.buffer.read()
+    try:
+        sys.stdout.buffer.write(_read(sys.stdin.buffer.read(), file_format))
+    except MemoryError:
+        sys.exit(OUT_OF_MEMORY)
+
+
+def _read(content: bytes, file_format: str) -> bytes:
     with contextlib.redirect_stdout(sys.stderr):  # what a library prints is no answer
         try:
             name, statements = read(content, file_format or None)
             answer = Reading(name, tuple(statements))
         except StatementInvalid as error:
             answer = Reading(errors=error.errors)
-    sys.stdout.buffer.write(msgspec.json.encode(answer))
+    return msgspec.json.encode(answer)
 
 
 if __name__ == "__main__":
