@@ -7,12 +7,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
 
 from hpts import proofs
 
@@ -160,11 +164,31 @@ def test_no_leaf_of_a_consistency_proof_can_be_bent(key: Ed25519PublicKey) -> No
 
 
 def test_another_key_proves_nothing() -> None:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     other = Ed25519PrivateKey.generate().public_key()
     with pytest.raises(proofs.NotProven, match="not signed by the key"):
         proofs.read_checkpoint(read("checkpoint-7"), other)
+
+
+def signed_by(key: Ed25519PrivateKey, number: str) -> Any:
+    """A checkpoint whose note names its block by any text, signed as HPTS signs."""
+    raw = key.public_key().public_bytes_raw()
+    text = f"hpts/tenant\n{number}\n{base64.b64encode(bytes(32)).decode()}\n"
+    key_id = sha256(proofs.KEY_NAME.encode() + b"\n\x01" + raw).digest()[:4]
+    signature = base64.b64encode(key_id + key.sign(text.encode())).decode()
+    note = f"{text}\n\N{EM DASH} {proofs.KEY_NAME} {signature}\n"
+    return {"tenant_id": "tenant", "block_number": 7, "root_hash": "00" * 32, "note": note}
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["0", "-7", "07", "+7", "7 ", "\N{ARABIC-INDIC DIGIT SEVEN}", "7" * 19, "7" * 5_000],
+    ids=ascii,
+)
+def test_a_signer_cannot_name_a_block_by_anything_but_its_number(number: str) -> None:
+    key = Ed25519PrivateKey.generate()
+    assert proofs.read_checkpoint(signed_by(key, "7"), key.public_key()).block_number == 7
+    with pytest.raises(proofs.NotProven, match="not a checkpoint of HPTS"):
+        proofs.read_checkpoint(signed_by(key, number), key.public_key())
 
 
 def with_details(proof: Any, details: bytes) -> Any:

@@ -10,6 +10,7 @@ import base64
 import binascii
 import datetime
 import json
+import re
 import struct
 import sys
 import uuid
@@ -27,6 +28,7 @@ LINE = struct.Struct(">hhcc3sq16s")
 DIRECTIONS = {b"D": "DR", b"C": "CR"}
 LAYERS = {b"S": "SETTLED", b"P": "PENDING", b"E": "ENCUMBRANCE"}
 EPOCH = datetime.datetime(2000, 1, 1)
+BLOCK_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 
 
 class NotProven(Exception):
@@ -118,7 +120,7 @@ def read_checkpoint(checkpoint: Any, key: Ed25519PublicKey) -> Checkpoint:
         raise NotProven("the checkpoint is not signed by the key")
     origin, number, root, *others = text.split("\n")
     tenant_id = origin.removeprefix("hpts/")
-    if origin != f"hpts/{tenant_id}" or others != [""] or not number.isdecimal():
+    if origin != f"hpts/{tenant_id}" or others != [""] or not BLOCK_NUMBER.fullmatch(number):
         raise NotProven("the signed note is not a checkpoint of HPTS")
     signed = Checkpoint(tenant_id, int(number), _base64(root, "the note's root"))
     beside = (shown.get("tenant_id"), _get(shown, "block_number", int), shown.get("root_hash"))
