@@ -12,6 +12,7 @@ from hpts.http.auth import Principal, TokenRefused
 from hpts.http.client_certificate import Entrance
 from hpts.http.messages import JSON, BodyWatch, Request, Response
 from hpts.http.partners import TenantMarks
+from hpts.http.rate_limit import NO_LIMITS, RateLimits
 from hpts.http.routes import Route, RouteTable
 from hpts.telemetry import JsonLines, logger
 
@@ -111,6 +112,7 @@ def serve(
     verifier: StubVerifier | None = None,
     entrance: Entrance | None = None,
     read_mark: Callable[[bytes], Awaitable[bool | None]] = unmarked,
+    rate_limits: RateLimits = NO_LIMITS,
     peer: str = "192.0.2.1",
     server_timing: bool = False,
 ) -> Answer | None:
@@ -138,6 +140,7 @@ def serve(
         problem_base_url="https://errors.test/",
         start=nothing,
         stop=nothing,
+        rate_limits=rate_limits,
         server_timing=server_timing,
     )
     scope: dict[str, Any] = {"type": "http", "method": method, "path": path}

@@ -11,6 +11,7 @@ from hpts.domain import limits
 from hpts.http.auth import Principal, TokenRefused
 from hpts.http.client_certificate import ORDINARY, UNNAMED_PARTNER, Arrival, Entrance
 from hpts.http.partners import TenantMarks, check_binding
+from hpts.http.rate_limit import NO_LIMITS, RateLimits
 from hpts.store.wire import ConnectionLost
 from tests.certificates import Authority, Issued
 from tests.http.asgi import Answer, StubVerifier, answer
@@ -56,6 +57,7 @@ def call(
     entrance: Entrance | None = None,
     read_mark: Callable[[bytes], Awaitable[bool | None]] | None = None,
     peer: str = "192.0.2.99",
+    rate_limits: RateLimits = NO_LIMITS,
     **facts: Any,
 ) -> Answer:
     """What the closed operation answers."""
@@ -64,7 +66,7 @@ def call(
     verifier = StubVerifier(**facts)
     return answer(
         path="/v1/closed", headers=[authorization, *headers], verifier=verifier,
-        entrance=entrance, peer=peer, **how,
+        entrance=entrance, peer=peer, rate_limits=rate_limits, **how,
     )  # fmt: skip
 
 
@@ -97,6 +99,28 @@ def test_a_marked_client_is_refused_on_the_ordinary_listener_whatever_its_tenant
 
 def test_a_tenant_that_does_not_exist_is_left_to_the_ledger() -> None:
     assert call(read_mark=said(None)).status == 200  # the handler's own query would refuse it
+
+
+def test_a_flood_of_a_tenant_that_does_not_exist_asks_the_database_no_more_than_its_rate() -> None:
+    asked = []
+
+    async def read(tenant_id: bytes) -> bool | None:
+        asked.append(tenant_id)
+        return None
+
+    rate_limits = RateLimits(writes=1, reads=None)
+    statuses = [call(read_mark=read, rate_limits=rate_limits).status for _ in range(10)]
+    assert statuses[0] == 200
+    assert statuses.count(429) > 5
+    assert len(asked) == statuses.count(200)
+
+
+def test_a_marked_client_is_refused_before_its_rate_counts() -> None:
+    rate_limits = RateLimits(writes=1, reads=None)
+    for _ in range(3):
+        found = call(rate_limits=rate_limits, is_partner_client=True)
+        assert found.problem["code"] == "mtls_required"
+    assert call(rate_limits=rate_limits).status == 200
 
 
 def test_partners_pass_on_their_listener(partners: tuple[Issued, Issued]) -> None:
