@@ -13,6 +13,7 @@ from hpts.domain.audit import Action, AuditEvent, Origin
 from hpts.http.audit_trail import PRIVILEGED, AuditTrail
 from hpts.http.auth import Principal, TokenRefused
 from hpts.http.client_certificate import Entrance
+from hpts.http.document import load_document
 from hpts.http.messages import Request
 from hpts.http.problems import ProblemRaised
 from hpts.http.routes import ROUTES
@@ -134,6 +135,8 @@ def test_a_token_that_cannot_be_judged_is_nobodys_with_the_reason() -> None:
         ("postReversal", "overloaded", False),
         ("postReversal", "internal_error", False),
         ("postReversal", "rate_limited", False),
+        ("createWebhookEndpoint", "url_not_allowed", True),
+        ("createWebhookEndpoint", "too_many_webhook_endpoints", True),
         ("postPayment", "amount_overflow", False),
         ("postPayment", "tenant_unknown", True),
         ("getJournalEntry", "not_found", False),
@@ -149,6 +152,25 @@ def test_denials_everywhere_and_refusals_of_privileged_actions_are_recorded(
     if is_recorded and code not in ("tenant_unknown", "mtls_required"):
         assert events[0][1].action is PRIVILEGED[operation_id]
         assert events[0][1].subject == "what it concerned"
+
+
+RECORDED_BY_THE_STORE = {"closePeriod", "reopenPeriod"}
+"""Their refusals are recorded in the transaction that refuses them (store/periods.py)."""
+
+
+def test_every_privileged_change_of_the_document_leaves_a_refused_event() -> None:
+    privileged = {
+        operation["operationId"]
+        for operations in load_document()["paths"].values()
+        for method, operation in operations.items()
+        if method in ("post", "put", "patch", "delete")
+        for need in operation["security"]
+        if "hpts:admin:*" in need.get("bearerAuth", ())
+    }
+    assert len(privileged) >= 10
+    assert privileged - RECORDED_BY_THE_STORE == PRIVILEGED.keys() - {"postReversal"}
+    assert privileged >= RECORDED_BY_THE_STORE
+    assert len({*PRIVILEGED.values()}) == len(PRIVILEGED), "each has an action of its own"
 
 
 def test_an_unknown_path_is_no_attempt_at_anything() -> None:
@@ -208,13 +230,45 @@ def test_what_cannot_be_written_now_is_written_later(failure: Exception) -> None
     assert sum(event.occurrences for _, event in kept.events) == 3
 
 
-def test_what_can_never_be_written_is_given_up_and_logged(
+LASTING = StatementFailed("record_audit_event", "23514", "a check")
+
+
+def test_what_can_never_be_written_is_logged_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    tenant_id = uuid.uuid4().bytes
+    refusals = [(request(tenant_id=tenant_id, actor=actor), DENIED) for actor in ("a", "a", "b")]
+    with caplog.at_level("ERROR", "hpts"):
+        events = noted(*refusals, kept=Kept(LASTING)).events
+    assert events == [
+        (
+            NO_TENANT.bytes,
+            AuditEvent(action=Action.DENIALS_DROPPED, is_allowed=False, occurrences=3),
+        )
+    ]
+    assert "cannot be recorded" in caplog.text
+
+
+def test_a_count_that_cannot_be_written_is_kept_for_the_next_time() -> None:
+    kept = Kept(LASTING, LASTING)
+
+    async def scenario() -> None:
+        trail = trail_of(kept, AT_ONCE)
+        trail.note_refusal(request(), DENIED, DENIED)
+        for _ in range(3):
+            await kept.tried.get()
+        await trail.stop()
+
+    asyncio.run(scenario())
+    assert [(event.action, event.occurrences) for _, event in kept.events] == [
+        (Action.DENIALS_DROPPED, 1)
+    ]
+
+
+def test_a_count_that_is_never_written_is_said_at_the_stop(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    kept = Kept(StatementFailed("record_audit_event", "23514", "a check"))
     with caplog.at_level("ERROR", "hpts"):
-        assert noted((request(), DENIED), kept=kept).events == []
-    assert "cannot be recorded" in caplog.text
+        assert noted((request(), DENIED), kept=Kept(LASTING, LASTING)).events == []
+    assert "1 refusals could not be recorded" in caplog.text
 
 
 def test_a_stop_waits_for_no_database_that_does_not_answer(

@@ -28,9 +28,13 @@ PRIVILEGED = {
     "postBankStatement": Action.BANK_STATEMENT_IMPORT,
     "postReconciliationMatch": Action.BANK_MATCH_MAKE,
     "undoReconciliationMatch": Action.BANK_MATCH_UNDO,
+    "createWebhookEndpoint": Action.WEBHOOK_CREATE,
+    "deleteWebhookEndpoint": Action.WEBHOOK_DELETE,
+    "rotateWebhookSecret": Action.WEBHOOK_ROTATE_SECRET,
+    "redriveWebhookDeliveries": Action.WEBHOOK_REDRIVE,
 }
 """By operation id: what is recorded when its rules refuse it (422). Allowed ones record themselves,
-in their own transaction (store/audit.py)."""
+in their own transaction (store/audit.py), as do refused closings and reopenings of the books."""
 ACCESS_DENIED = frozenset((401, 403))
 REFUSED_BY_RULE = 422
 OCCURRENCES_MAX = 2**31 - 1
@@ -148,9 +152,9 @@ class AuditTrail:
                 await self._write()
 
     async def _write(self) -> None:
-        """One transaction per tenant and AUDIT_BATCH_MAX events. What cannot be written is kept."""
+        """One transaction per tenant and AUDIT_BATCH_MAX events. What cannot be written is kept,
+        and what can never be is counted."""
         noted, self._noted = self._noted, {}
-        dropped, self._dropped = self._dropped, 0
         self._kinds_of.clear()
         by_tenant: dict[bytes, list[_Kind]] = {}
         for kind in noted:
@@ -164,6 +168,7 @@ class AuditTrail:
                 if not is_reached:
                     for kind in batch:
                         self._note(kind, noted[kind])
+        dropped, self._dropped = self._dropped, 0
         if dropped:
             event = _dropped_event(dropped)
             is_reached = is_reached and await self._is_settled(NO_TENANT.bytes, [event])
@@ -176,8 +181,10 @@ class AuditTrail:
             await self._writer.record(tenant_id, events)
         except (ConnectionLost, PoolBusy, StatementFailed) as error:
             if isinstance(error, StatementFailed) and not error.is_passing:
-                logger.error("refusals cannot be recorded: %s", error)
-                return True  # trying again would fail again, for ever
+                # Trying again would fail again, for ever. That they were is still to be recorded.
+                self._dropped += sum(event.occurrences for event in events)
+                logger.error("refusals cannot be recorded, only counted: %s", error)
+                return True
             logger.warning("refusals are not recorded yet: %s", error)
             return False
         return True
