@@ -236,20 +236,21 @@ def clean_environment(**variables: str) -> dict[str, str]:
 
 
 def start_server(
-    database_url: str, issuer: DevelopmentIssuer, log: Path, **variables: str
+    database_url: str, issuer: DevelopmentIssuer, log: Path, **variables: str | None
 ) -> Server:
-    """`hpts serve` as a user starts it, ready to answer."""
+    """`hpts serve` as a user starts it, ready to answer; None takes a variable away."""
     port = free_port()
-    environment = clean_environment(
-        HPTS_DATABASE_URL=database_url,
-        HPTS_PORT=str(port),
-        HPTS_WORKERS="2",
-        HPTS_ISSUER=DEVELOPMENT_ISSUER,
-        HPTS_JWKS_URL=issuer.jwks_path.resolve().as_uri(),
-        HPTS_CHECKPOINT_KEY=str(issuer.checkpoint_key()),
-        HPTS_WEBHOOK_KEY=str(issuer.webhook_key()),
-        **variables,
-    )
+    usual = {
+        "HPTS_DATABASE_URL": database_url,
+        "HPTS_PORT": str(port),
+        "HPTS_WORKERS": "2",
+        "HPTS_ISSUER": DEVELOPMENT_ISSUER,
+        "HPTS_JWKS_URL": issuer.jwks_path.resolve().as_uri(),
+        "HPTS_CHECKPOINT_KEY": str(issuer.checkpoint_key()),
+        "HPTS_WEBHOOK_KEY": str(issuer.webhook_key()),
+    }
+    given = {name: value for name, value in (usual | variables).items() if value is not None}
+    environment = clean_environment(**given)
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "hpts.cli", "serve"], env=environment, stderr=output

@@ -69,6 +69,7 @@ STATUS_OF_CODE = {
     "metadata_too_large": 422,
     "url_not_allowed": 422,
     "too_many_webhook_endpoints": 422,
+    "secret_not_readable": 422,
     "rate_limited": 429,
     "overloaded": 503,
     "database_unavailable": 503,

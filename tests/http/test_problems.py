@@ -51,9 +51,10 @@ def test_every_code_of_the_rules_has_its_status() -> None:
 
 def test_the_only_other_codes_are_our_own() -> None:
     banks = {"bank_account_invalid", "statement_invalid", "match_refused"}
-    ours = {"internal_error", "mtls_required", "not_acceptable", *banks}
+    ours = {"internal_error", "mtls_required", "not_acceptable", "secret_not_readable", *banks}
     assert KINDS.keys() - STATUS_OF.keys() == ours
     assert KINDS["not_acceptable"].status == 406
+    assert KINDS["secret_not_readable"].status == 422
     assert {KINDS[code].status for code in banks} == {422}
     assert KINDS["internal_error"].status == 500
     assert KINDS["mtls_required"].status == 403

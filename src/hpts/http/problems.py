@@ -57,6 +57,7 @@ KINDS: dict[str, Kind] = {
     "metadata_too_large": Kind(422, "The metadata is too large", "Send at most 4096 bytes as compact JSON."),
     "url_not_allowed": Kind(422, "Webhooks may not go there", "Send an https URL of a public host, without user and password."),
     "too_many_webhook_endpoints": Kind(422, "The tenant has as many webhook endpoints as it may have", "Delete one first."),
+    "secret_not_readable": Kind(422, "The secret cannot be shown again", "It is sealed under a key that this server no longer has. Rotate the endpoint's secret (POST /webhook-endpoints/{endpoint_id}/rotate-secret) with a new Idempotency-Key."),
     "rate_limited": Kind(429, "Too many requests", "Wait as Retry-After says, then send the same request with the same key."),
     "internal_error": Kind(500, "Something unexpected happened", "It is logged under trace_id. Send the same request with the same key again."),
     "overloaded": Kind(503, "Too much is waiting", "Wait as Retry-After says, then send the same request with the same key."),

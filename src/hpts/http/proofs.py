@@ -69,22 +69,25 @@ class ProofEndpoints:
 
     async def get_latest_checkpoint(self, request: Request) -> Response:
         """The checkpoint over all blocks that are committed."""
+        key = self._key_of()
         Parameters(request).check()
         size = await self._proofs.last_block_number(request.client().tenant_id)
         if not size:
             raise ProblemRaised("not_found", "Nothing was posted yet, so there is no checkpoint.")
-        return _answer(self._checkpoint(request, await self._tree(request, size)))
+        return _answer(_checkpoint(key, request, await self._tree(request, size)))
 
     async def get_checkpoint(self, request: Request) -> Response:
         """The checkpoint over the first blocks of a number."""
+        key = self._key_of()
         parameters = Parameters(request)
         size = _path_number(parameters)
         parameters.check()
         await self._check_there(request, size)
-        return _answer(self._checkpoint(request, await self._tree(request, size)))
+        return _answer(_checkpoint(key, request, await self._tree(request, size)))
 
     async def get_consistency_proof(self, request: Request) -> Response:
         """That a checkpoint grew out of an older one."""
+        self._key_of()
         parameters = Parameters(request, ("from_block",))
         size = _path_number(parameters)
         old_size = _query_number(parameters, "from_block")
@@ -101,6 +104,7 @@ class ProofEndpoints:
 
     async def get_journal_entry_proof(self, request: Request) -> Response:
         """That an entry is in the ledger of a checkpoint, the latest where none is named."""
+        key = self._key_of()
         parameters = Parameters(request, ("block_number",))
         entry_id, _ = parameters.path_identifier("journal_entry_id")
         size = _query_number(parameters, "block_number")
@@ -119,7 +123,7 @@ class ProofEndpoints:
                 "block_number must be from the one to the other.",
             )
         tree = await self._tree(request, size, found.block.block_number - 1)
-        return _answer(_proof(entry_id, found, tree, self._checkpoint(request, tree)))
+        return _answer(_proof(entry_id, found, tree, _checkpoint(key, request, tree)))
 
     async def _check_there(self, request: Request, size: int) -> None:
         last = await self._proofs.last_block_number(request.client().tenant_id)
@@ -129,14 +133,18 @@ class ProofEndpoints:
     async def _tree(self, request: Request, size: int, *near: int) -> BlockTree:
         return await self._proofs.tree(request.client().tenant_id, size, *near)
 
-    def _checkpoint(self, request: Request, tree: BlockTree) -> Checkpoint:
+    def _key_of(self) -> CheckpointKey:
+        """The key, which comes first: without one no operation looks at a request any further."""
         if self._key is None:
             raise ProblemRaised(
                 "not_found", "This server signs no checkpoints: HPTS_CHECKPOINT_KEY is not set."
             )
-        tenant, root = request.client().tenant, tree.root
-        note = self._key.sign(tenant, tree.size, root)
-        return Checkpoint(tenant, tree.size, root.hex(), note)
+        return self._key
+
+
+def _checkpoint(key: CheckpointKey, request: Request, tree: BlockTree) -> Checkpoint:
+    tenant, root = request.client().tenant, tree.root
+    return Checkpoint(tenant, tree.size, root.hex(), key.sign(tenant, tree.size, root))
 
 
 def _proof(
