@@ -185,14 +185,20 @@ def test_changes_are_audited_allowed_or_refused(books: Books) -> None:
     change(books, CLOSE, days_ago(9))
     change(books, REOPEN, days_ago(5))
     who = ("controller-é", "10.1.2.3")
-    details = '{{"day":"{}","reason":"month end"}}'
+    details = '{{"day":"{}","reason":"month end"{}}}'
+    said = books.fetch(
+        'SELECT format(\',"block_number":%%s,"recorded_at":"%%s"\', block_number,'
+        " to_char(recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'))"
+        " FROM period_records WHERE tenant_id = %s ORDER BY record_number"
+    )
+    (closed,), (reopened,) = said
     assert events(books) == [
         ("period.close", "allowed", *who, "period record 1", None, "ab" * 16,
-         details.format(days_ago(5))),
+         details.format(days_ago(5), closed)),
         ("period.close", "refused", *who, str(days_ago(9)), "period_closed", "ab" * 16,
-         details.format(days_ago(9))),
+         details.format(days_ago(9), "")),
         ("period.reopen", "allowed", *who, "period record 2", None, "ab" * 16,
-         details.format(days_ago(5))),
+         details.format(days_ago(5), reopened)),
     ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from hpts.domain.audit import Action, AuditEvent, Origin
-from hpts.domain.entries import date_of, day_at, day_of
+from hpts.domain.entries import date_of, day_at, day_of, format_timestamp
 from hpts.domain.periods import CLOSE, Calendar, PeriodChange
 from hpts.domain.rejections import Refusal
 from hpts.store.admin_requests import AdminConnection, AdminReply
@@ -52,7 +52,7 @@ async def change_periods(
     now, closed_through, last_number = await _row(connection, "read_periods", tenant)
     calendar = Calendar(day_at(now), None if closed_through is None else day_of(closed_through))
     if refusal := calendar.check_change(change):
-        await _audit(connection, request, date_of(change.day).isoformat(), refusal)
+        await _audit(connection, request, refusal)
         await connection.commit()  # else it would go with the refused change
         return refusal
     row = PeriodRow(
@@ -68,7 +68,7 @@ async def change_periods(
     values = row._asdict() | tenant | {"closed_through": through}
     await connection.execute(sql("insert_period_record").encode(), values)
     await connection.execute(sql("move_period_boundary").encode(), values)
-    await _audit(connection, request, f"period record {row.record_number}", None)
+    await _audit(connection, request, row)
     return AdminReply(201, request.render(row))
 
 
@@ -83,18 +83,26 @@ async def _row(
 
 
 async def _audit(
-    connection: AdminConnection, request: PeriodRequest, subject: str, refusal: Refusal | None
+    connection: AdminConnection, request: PeriodRequest, outcome: PeriodRow | Refusal
 ) -> None:
+    """All that the record says stands in its event, so that `hpts verify` can compare them."""
     change = request.change
+    day = date_of(change.day).isoformat()
+    details: dict[str, str | int] = {"day": day, "reason": change.reason}
+    subject, problem_code = day, None
+    if isinstance(outcome, Refusal):
+        problem_code = outcome.rejection.value
+    else:
+        subject = f"period record {outcome.record_number}"
+        details["block_number"] = outcome.block_number
+        details["recorded_at"] = format_timestamp(outcome.recorded_at)
     event = AuditEvent(
         action=Action.PERIOD_CLOSE if change.kind == CLOSE else Action.PERIOD_REOPEN,
-        is_allowed=refusal is None,
+        is_allowed=problem_code is None,
         actor=request.actor,
         origin=request.origin,
         subject=subject,
-        problem_code=None if refusal is None else refusal.rejection.value,
-        details=msgspec.json.encode(
-            {"day": date_of(change.day).isoformat(), "reason": change.reason}
-        ),
+        problem_code=problem_code,
+        details=msgspec.json.encode(details),
     )
     await record_event_of_request(connection, request.tenant_id, event)

@@ -53,6 +53,8 @@ CHECKS = {
     "audit_chain": "an audit event names the hash of the one before",
     "audit_hash": "an audit event is what was hashed when it was recorded",
     "audit_reversals": "every reversal has its audit event",
+    "audit_periods": "every closing and reopening of the books is what its audit event says",
+    "closed_through": "the books are closed through the day of the last closing or reopening",
     "loan_borrower": "a loan's borrower is the one that its disbursements name",
 }
 """Every check, in the order in which it is reported."""

@@ -1,12 +1,14 @@
-"""The chain of a tenant's audit events, recomputed, and that no reversal is without its event.
+"""The chain of a tenant's audit events, recomputed, and that no reversal, no closing and no
+reopening of the books is without its event.
 
 A chain proves nothing about its own end: events cut off there are noticed where they told of a
-reversal, or where an earlier verification has kept the end (`--since`).
+reversal or a period, or where an earlier verification has kept the end (`--since`).
 """
 
 from hashlib import sha256
 from typing import NamedTuple
 
+from hpts.store.verify_periods import PeriodEvents
 from hpts.store.verify_snapshot import Findings, Row, Snapshot, name_of
 
 CHAIN_PREFIX = b"HPTS audit"
@@ -28,6 +30,7 @@ def check_audit_events(snapshot: Snapshot, findings: Findings, known: AuditHead)
     tenant_id = snapshot.tenant_id.bytes
     last = AuditHead(0, sha256(CHAIN_PREFIX + tenant_id).digest())
     is_known_found = known.event_number == 0
+    periods = PeriodEvents()
     for row in snapshot.stream("walk_audit_events"):
         number, event_id, previous_hash, event_hash = row[:4]
         name = f"audit_events {number} {name_of(event_id)}"
@@ -44,6 +47,7 @@ def check_audit_events(snapshot: Snapshot, findings: Findings, known: AuditHead)
             is_known_found = True
             if event_hash != known.event_hash:
                 findings.note("audit_chain", name, "is not the event that was verified last")
+        periods.add(row)
         last = AuditHead(number, event_hash or b"")
     if not is_known_found:
         name = f"audit_events {known.event_number}"
@@ -51,6 +55,7 @@ def check_audit_events(snapshot: Snapshot, findings: Findings, known: AuditHead)
     for (entry_id,) in snapshot.stream("find_unrecorded_reversals"):
         message = "is a reversal without an event in audit_events"
         findings.note("audit_reversals", f"journal_entries {name_of(entry_id)}", message)
+    periods.check(snapshot, findings)
     return last if last.event_number else NO_AUDIT_HEAD
 
 
