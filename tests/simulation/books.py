@@ -85,8 +85,8 @@ class Books:
                 f"{row.journal_entry_id.hex()} {correlation.hex()} {reverses.hex()} {posted_at}"
                 f" {result!r}"
             ).encode()
-            # The first day that was open when the batch looked. If the books were reopened since, an
-            # earlier one is open as well; if they were closed further, nothing may be durable.
+            # The first day that was open when the batch looked. If the books were reopened since,
+            # an earlier one is open as well; if they were closed further, nothing may be durable.
             seen = note.view.closed_through
             day = request.day if request.day > seen else seen + 1
             if row.effective_day <= self.closed_through:
