@@ -27,6 +27,7 @@ from hpts.store.relay import KeptDelivery, RelayConnection
 from hpts.store.webhooks import EndpointRow
 
 FORGET_SECONDS = 3_600
+BEFORE_ALL = (0, 0)
 _dice = SystemRandom()
 
 
@@ -54,7 +55,8 @@ class Means(NamedTuple):
 
 
 class EndpointRelay:
-    """One endpoint. The counts go up for as long as it is held."""
+    """One endpoint. The counts go up for as long as it is held. Raises ValueError, also from
+    `update`, where its secrets were sealed under another key."""
 
     def __init__(self, tenant_id: bytes, row: EndpointRow, means: Means) -> None:
         self._tenant_id = tenant_id
@@ -66,13 +68,15 @@ class EndpointRelay:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._sends: set[asyncio.Task[None]] = set()
-        self._sender = means.open_sender(row.url, means.allowed)
+        self._failure: BaseException | None = None
         self._is_closing = False
         self._hears_redrive = True
+        self._restored_to: tuple[int, int] | None = None
         self.delivered_count = 0
         self.failed_count = 0
         self.row = row
         self._take_secrets()
+        self._sender = means.open_sender(row.url, means.allowed)
 
     @property
     def open_count(self) -> int:
@@ -97,7 +101,7 @@ class EndpointRelay:
 
     async def run(self) -> None:
         """Deliver until `close`, or until the task is cancelled. Raises ConnectionLost and what
-        else the store raises."""
+        else the store raises, and whatever else ends it: then `drop` it and make it anew."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._read())
             tasks.create_task(self._dispatch())
@@ -123,11 +127,15 @@ class EndpointRelay:
         while True:
             if self._hears_redrive:
                 self._hears_redrive = False
-                await self._restore()
+                self._restored_to = BEFORE_ALL
+                await self._bring_forward()
             count = min(self._window.room, limits.WEBHOOK_PAGE_MAX)
             if not count:
                 self._room.clear()
                 await self._pause(self._room, 1)
+                continue
+            if self._restored_to is not None:
+                self._restored_to = await self._restore(self._restored_to, count)
                 continue
             headlines, end = await means.feed.headlines(tenant_id, self._read_to, count)
             if end == self._read_to:
@@ -140,9 +148,23 @@ class EndpointRelay:
             self._read_to = end
             self._wake.set()
 
-    async def _restore(self) -> None:
+    async def _bring_forward(self) -> None:
+        """Hear what of the window is driven again, however full it is."""
+        entry_ids = self._window.put_off_ids()
+        if entry_ids:
+            self._window.bring_forward(
+                await self._means.feed.next_attempts(
+                    self._tenant_id, self.row.endpoint_id, entry_ids
+                )
+            )
+            self._wake.set()
+
+    async def _restore(self, after: tuple[int, int], count: int) -> tuple[int, int] | None:
+        """Take what webhook_deliveries has open after a place, at most so many; the place behind
+        them, or None where there are no more. All of it comes before the chain is read on, or
+        later entries of its loans would overtake it."""
         rows = await self._means.feed.open_deliveries(
-            self._tenant_id, self.row.endpoint_id, 2 * limits.WEBHOOK_OPEN_MAX
+            self._tenant_id, self.row.endpoint_id, after, count
         )
         items = []
         for row in rows:
@@ -154,11 +176,17 @@ class EndpointRelay:
             items.append(item)
         self._window.restore(items)
         self._wake.set()
+        if len(rows) < count:
+            return None
+        last = rows[-1].headline.position
+        return last.block_number, last.entry_count
 
     async def _dispatch(self) -> None:
         window, now = self._window, self._means.now
         while True:
             self._wake.clear()
+            if self._failure is not None:
+                raise self._failure  # its entry would be on its way for ever
             while len(self._sends) < limits.WEBHOOK_SENDS_AT_ONCE and not self._is_closing:
                 item = window.take(now())
                 if item is None:
@@ -171,10 +199,13 @@ class EndpointRelay:
 
     async def _pause(self, event: asyncio.Event, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), seconds)
+            async with asyncio.timeout(seconds):  # wait_for may swallow a cancellation
+                await event.wait()
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sends.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._failure = task.exception()
         self._wake.set()
         self._room.set()
 
@@ -247,5 +278,9 @@ class EndpointRelay:
             )
             for item in changed
         ]
-        await self._means.connection.keep(self._tenant_id, self.row.endpoint_id, position, kept)
+        try:
+            await self._means.connection.keep(self._tenant_id, self.row.endpoint_id, position, kept)
+        except BaseException:
+            self._window.unsettle(changed)  # or the cursor would move over them without them
+            raise
         self._kept_at = position

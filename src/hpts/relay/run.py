@@ -29,6 +29,9 @@ WAITERS_MAX = 65_536
 FAILURES = (ConnectionLost, PoolBusy, StatementFailed, TenantUnknown)
 
 
+Place = tuple[bytes, str]
+
+
 class EndpointNumbers(NamedTuple):
     """How an endpoint does, since this relay holds it."""
 
@@ -50,7 +53,9 @@ class Relay:
         self._stop = asyncio.Event()
         self._pool = Pool.of_readers(database_url, READERS, waiters_max=WAITERS_MAX)
         self._reads = WebhookReads(self._pool)
-        self._running: dict[tuple[bytes, str], tuple[EndpointRelay, asyncio.Task[None]]] = {}
+        self._running: dict[Place, tuple[EndpointRelay, asyncio.Task[None]]] = {}
+        self._ending: dict[Place, asyncio.Task[None]] = {}
+        self._unserved: dict[Place, int] = {}
         self._held: set[bytes] = set()
 
     def numbers(self) -> list[EndpointNumbers]:
@@ -102,7 +107,7 @@ class Relay:
 
     async def _look(self, means: Means) -> None:
         """Take what nobody holds, hear of what has changed, start again what has failed."""
-        wanted: set[tuple[bytes, str]] = set()
+        wanted: set[Place] = set()
         for tenant_id in await means.connection.active_tenants():
             try:
                 rows = await self._reads.endpoints(tenant_id)
@@ -118,45 +123,70 @@ class Relay:
                 wanted.add((tenant_id, row.endpoint_id))
                 await self._ensure(tenant_id, row, means)
         for place in self._running.keys() - wanted:
-            await self._end(place)
-        for tenant_id in self._held - {tenant_id for tenant_id, _ in wanted}:
+            self._end(place)
+        for place in self._unserved.keys() - wanted:
+            del self._unserved[place]
+        # One that is ending may keep something yet, which only its holder may.
+        for tenant_id in self._held - {tenant_id for tenant_id, _ in wanted | self._ending.keys()}:
             await means.connection.release(tenant_id)
             self._held.discard(tenant_id)
 
     async def _ensure(self, tenant_id: bytes, row: EndpointRow, means: Means) -> None:
         place = (tenant_id, row.endpoint_id)
+        if place in self._ending or self._unserved.get(place) == row.revision:
+            return
         found = self._running.get(place)
-        if found is not None:
-            relay, task = found
-            if not task.done():
-                relay.update(row)
-                return
+        if found is not None and found[1].done():
+            relay, task = self._running.pop(place)
             error = None if task.cancelled() else task.exception()
             logger.error("webhook endpoint %s starts again: %r", row.endpoint_id, error)
             await relay.drop()
+            found = None
         try:
+            if found is not None:
+                found[0].update(row)
+                return
             relay = EndpointRelay(tenant_id, row, means)
-        except ValueError as error:
+        except ValueError as error:  # it may have a secret of our key at its next revision
             logger.error("webhook endpoint %s cannot be served: %s", row.endpoint_id, error)
+            self._unserved[place] = row.revision
+            if found is not None:
+                self._end(place)
             return
+        self._unserved.pop(place, None)
         self._running[place] = (relay, asyncio.create_task(relay.run()))
 
-    async def _end(self, place: tuple[bytes, str]) -> None:
-        relay, task = self._running.pop(place)
-        await _cancel(task)
-        await relay.close()
+    def _end(self, place: Place) -> None:
+        """Have an endpoint come to its end, which may take as long as it may take to answer."""
+        ending = asyncio.create_task(_close(place, *self._running.pop(place)))
+        self._ending[place] = ending
+        ending.add_done_callback(lambda _: self._ending.pop(place))
 
     async def _close_all(self) -> None:
-        endings = [self._end(place) for place in list(self._running)]
-        await asyncio.gather(*endings, return_exceptions=True)
+        for place in list(self._running):
+            self._end(place)
+        await asyncio.gather(*self._ending.values(), return_exceptions=True)
         self._held.clear()
 
     async def _drop_all(self) -> None:
+        for ending in list(self._ending.values()):
+            await _cancel(ending)
         for relay, task in self._running.values():
             await _cancel(task)
             await relay.drop()
         self._running.clear()
+        self._unserved.clear()
         self._held.clear()
+
+
+async def _close(place: Place, relay: EndpointRelay, task: asyncio.Task[None]) -> None:
+    await _cancel(task)
+    try:
+        await relay.close()
+    except FAILURES as error:
+        logger.warning("webhook endpoint %s was not kept at its end: %s", place[1], error)
+    finally:
+        await relay.drop()
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -7,7 +7,7 @@ stands in webhook_deliveries, never over anything else.
 
 import heapq
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from hpts.domain import limits
 from hpts.store.feed import Headline, Position
@@ -85,15 +85,22 @@ class Window:
         self._order.append(end)
 
     def restore(self, items: Iterable[Item]) -> None:
-        """Take what webhook_deliveries has open. Of an entry that is here only its next attempt is
-        taken, where that was brought forward."""
+        """Take what webhook_deliveries has open, as far as it is not here."""
         for item in items:
-            known = self._open.get(item.headline.entry_id)
-            if known is None:
+            if item.headline.entry_id not in self._open:
                 item.is_kept = True
                 self._link(item)
-            elif (known.next_attempt_at or 0) > (item.next_attempt_at or 0) > 0:
-                self._set_next(known, item.next_attempt_at or 0)
+
+    def put_off_ids(self) -> list[str]:
+        """The entries whose next attempt has a time."""
+        return [entry_id for entry_id, item in self._open.items() if item.next_attempt_at]
+
+    def bring_forward(self, next_attempts: Mapping[str, float]) -> None:
+        """Try entries again then, if that is earlier than planned."""
+        for entry_id, at in next_attempts.items():
+            item = self._open.get(entry_id)
+            if item is not None and item.next_attempt_at and at < item.next_attempt_at:
+                self._set_next(item, at)
 
     def _link(self, item: Item) -> None:
         headline = item.headline
@@ -181,3 +188,8 @@ class Window:
             item.is_kept = True
         self._changed.clear()
         return self._position, changed
+
+    def unsettle(self, changed: Iterable[Item]) -> None:
+        """Give these with the next settlement: they were perhaps not kept."""
+        for item in changed:
+            self._changed.setdefault(item.headline.entry_id, item)

@@ -148,13 +148,21 @@ class Feed:
         return found, found[-1].position
 
     async def open_deliveries(
-        self, tenant_id: bytes, endpoint_id: str, count: int
+        self, tenant_id: bytes, endpoint_id: str, after: tuple[int, int], count: int
     ) -> list[OpenDelivery]:
-        """What of an endpoint is retried or held, at most `count`, in the order of the chain."""
+        """What of an endpoint is retried or held, in the order of the chain: at most `count` after
+        a block and a position behind an entry of it."""
         (rows,) = await run_for_tenant(
             self._pool,
             tenant_id,
-            _step("read_open_deliveries", tenant_id, endpoint_id.encode(), b"%d" % count),
+            _step(
+                "read_open_deliveries",
+                tenant_id,
+                endpoint_id.encode(),
+                b"%d" % after[0],
+                b"%d" % (after[1] - 1),
+                b"%d" % count,
+            ),
         )
         found = []
         for entry_id, block, place, event, posted_at, correlation, loans, *delivery in rows:
@@ -170,6 +178,17 @@ class Feed:
                 )
             )
         return found
+
+    async def next_attempts(
+        self, tenant_id: bytes, endpoint_id: str, entry_ids: Sequence[str]
+    ) -> dict[str, float]:
+        """When those entries that an endpoint did not take are due again, in seconds since 1970."""
+        (rows,) = await run_for_tenant(
+            self._pool,
+            tenant_id,
+            _step("read_next_attempts", tenant_id, endpoint_id.encode(), _array(entry_ids)),
+        )
+        return {(entry_id or b"").decode(): float(at or 0) for entry_id, at in rows}
 
     async def _blocks(self, tenant_id: bytes, after: Position, count: int) -> list[Block]:
         """The blocks from the position's own on, which must be the one that it was."""

@@ -57,7 +57,8 @@ class Heads:
         if self._watch is None:
             self._watch = loop.create_task(self._look_again())
         try:
-            await asyncio.wait_for(waiter, seconds)
+            async with asyncio.timeout(seconds):  # wait_for may swallow a cancellation
+                await waiter
         except TimeoutError:
             pass
         finally:

@@ -13,7 +13,7 @@ import psycopg
 from hpts.domain import limits
 from hpts.store.feed import Headline, Position
 from hpts.store.statements import sql
-from hpts.store.wire import CONNECT_SECONDS_MAX, SESSION, ConnectionLost
+from hpts.store.wire import CONNECT_SECONDS_MAX, SESSION, ConnectionLost, StatementFailed
 
 HOLD_LOCK_CLASS = 0x48505752  # "HPWR"
 
@@ -32,7 +32,8 @@ class KeptDelivery(NamedTuple):
 
 
 class RelayConnection:
-    """Open one with `open`. All raise ConnectionLost; the connection is of no more use then."""
+    """Open one with `open`. All raise ConnectionLost, after which the connection is of no more use,
+    and StatementFailed, after which it is as good as before."""
 
     def __init__(self, connection: "psycopg.AsyncConnection[Any]") -> None:
         self._connection = connection
@@ -107,7 +108,10 @@ class RelayConnection:
                     cursor = await self._connection.execute(sql(statement).encode(), values)
                     found.append(await cursor.fetchall() if cursor.description else [])
         except psycopg.Error as error:
-            raise ConnectionLost(str(error)) from error
+            is_refused = error.sqlstate is not None or isinstance(error, psycopg.DataError)
+            if self._connection.closed or not is_refused:
+                raise ConnectionLost(str(error)) from error
+            raise StatementFailed("relay", error.sqlstate or "", str(error)) from error
         return found
 
 

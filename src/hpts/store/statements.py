@@ -65,6 +65,7 @@ READER_STATEMENTS = (
     "read_webhook_endpoints",
     "read_webhook_deliveries",
     "read_open_deliveries",
+    "read_next_attempts",
     "read_feed_blocks",
     "read_newest_block",
     "find_feed_entries",

@@ -1,5 +1,5 @@
--- store/webhooks.py, the relay: what of the endpoint $2 is not delivered yet, in the order of the chain, at
--- most $3, with its entry and loans. Takes no lock.
+-- store/feed.py, the relay: what of the endpoint $2 is not delivered yet, in the order of the chain, after
+-- the place $3, $4, at most $5, with its entry and loans. Takes no lock.
 SELECT delivery.journal_entry_id, delivery.block_number, delivery.place, entry.event_type,
     ((extract(epoch FROM entry.posted_at) - 946684800) * 1000000)::bigint, entry.correlation_id,
     touched.loan_ids, delivery.attempt_count,
@@ -19,6 +19,7 @@ CROSS JOIN LATERAL (
         AND loan_id IS NOT NULL
 ) AS touched
 WHERE delivery.tenant_id = $1::uuid AND delivery.endpoint_id = $2::uuid
+    AND (delivery.block_number, delivery.place) > ($3::bigint, $4::integer)
     AND delivery.status IN ('retrying', 'held')
 ORDER BY delivery.block_number, delivery.place
-LIMIT $3::integer
+LIMIT $5::integer
