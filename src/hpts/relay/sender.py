@@ -8,18 +8,24 @@ is read only so far as it takes to use its connection again.
 import asyncio
 import errno
 import ipaddress
+import os
 import socket
+import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
 
 from hpts.domain import limits
 from hpts.domain.webhooks import Network, is_allowed, is_private_allowed
+from hpts.telemetry import logger
 
 DNS_SECONDS = 10
 ERROR_LENGTH_MAX = 200
+NOT_PUBLIC = "the host's address is not public"
+NOT_PLAIN = "plain http may not go to the host's address"
 
 
 class Answer(NamedTuple):
@@ -30,7 +36,7 @@ class Answer(NamedTuple):
 
 
 class AddressRefused(OSError):
-    """The address is not one that webhooks may go to."""
+    """The address is not one that webhooks may go to. Which it is, the log says only."""
 
 
 class Sender:
@@ -46,7 +52,10 @@ class Sender:
     ) -> None:
         self.url = url
         self._allowed = allowed
-        self._may_go = is_allowed if url.startswith("https:") else is_private_allowed
+        self._host = urlsplit(url).hostname
+        is_https = url.startswith("https:")
+        self._may_go = is_allowed if is_https else is_private_allowed
+        self._refusal = NOT_PUBLIC if is_https else NOT_PLAIN
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=limits.WEBHOOK_SENDS_AT_ONCE,
@@ -76,7 +85,7 @@ class Sender:
         except TimeoutError:
             return Answer(None, "no answer in time")
         except (aiohttp.ClientError, OSError, ValueError, asyncio.IncompleteReadError) as error:
-            return Answer(None, (str(error) or type(error).__name__)[:ERROR_LENGTH_MAX])
+            return Answer(None, _shown(error))
         if 200 <= status <= 299:
             return Answer(status, None)
         return Answer(status, f"answered {status}")
@@ -86,7 +95,23 @@ class Sender:
         try:
             found = ipaddress.ip_address(address[0].partition("%")[0])
         except ValueError:
-            raise AddressRefused(errno.EACCES, f"{address[0]} is no address") from None
+            raise AddressRefused(errno.EACCES, self._refusal) from None
         if not self._may_go(found, self._allowed):
-            raise AddressRefused(errno.EACCES, f"webhooks may not go to {found}")
+            logger.warning("a webhook to %s may not go to %s", self._host, found)
+            raise AddressRefused(errno.EACCES, self._refusal)
         return socket.socket(family, kind, protocol)
+
+
+def _shown(error: BaseException) -> str:
+    """What a tenant is told of a failure: never an address, which would tell him what the names of
+    our own network stand for."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        text = "the host has no address"
+    elif isinstance(error, aiohttp.ClientConnectorError):
+        found = error.os_error
+        if isinstance(found, AddressRefused):
+            text = str(found.strerror)
+        elif found.errno is not None and not isinstance(found, ssl.SSLError):
+            text = f"no connection: {os.strerror(found.errno)}"
+    return "".join(each if each.isprintable() else "?" for each in text[:ERROR_LENGTH_MAX])
