@@ -105,6 +105,7 @@ def test_an_address_that_is_not_public_is_refused(api, url):
         {"url": "https://user:secret@hooks.example.com/"},
         {"url": "https://hooks.example.com/#part"},
         {"url": "https://hooks.example.com/a b"},
+        {"url": "https://hooks.example.com/\n"},
         {"url": "https://" + "x" * 2_048},
         {"url": 5},
         {"event_types": ["payment"]},
@@ -143,7 +144,7 @@ def test_redriving_nothing_is_said(api):
 
 
 def test_changes_are_audited(api):
-    made = posted(create(api))
+    made = posted(create(api, url="https://hooks.example.com:8443/services/s3cret?token=s3cret"))
     posted(api.post(f"/webhook-endpoints/{made['endpoint_id']}/rotate-secret", {}))
     assert delete(api, made["endpoint_id"]).status_code == 204
     events = answered(api.get("/audit-events"))["items"]
@@ -153,6 +154,9 @@ def test_changes_are_audited(api):
         for action in ("delete", "rotate_secret", "create")
     ]
     assert made["secret"] not in str(events)
+    assert "s3cret" not in str(events)
+    hosts = [event["details"].get("host") for event in events if "webhook" in event["action"]]
+    assert hosts == ["https://hooks.example.com", None, "https://hooks.example.com"]
 
 
 def test_the_scope_is_the_administrators(api_of, new_tenant):

@@ -43,7 +43,7 @@ DELIVERY_PARAMETERS = frozenset(("status", "page_size", "page_token"))
 STATUSES = ("retrying", "held", "parked", "delivered")
 AFTER_ALL = (2**63 - 1, 2**31 - 1)
 DELIVERY_PLACE: Fixed[tuple[int, int]] = Fixed(">qi", lambda *place: place)
-URL_PATTERN = r"^https?://[^\s@#\x00-\x20]+$"
+URL_PATTERN = r"^https?://[^\s@#\x00-\x20]+\Z"
 
 
 class WebhookEndpointRequest(Body, frozen=True):

@@ -6,6 +6,7 @@ own transaction.
 
 import uuid
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -123,7 +124,7 @@ async def create_endpoint(
     if await _row(connection, "insert_webhook_endpoint", values) is None:
         return False
     await connection.execute(sql("insert_webhook_cursor").encode(), values)
-    await _audit(connection, by, Action.WEBHOOK_CREATE, endpoint_id, {"url": url})
+    await _audit(connection, by, Action.WEBHOOK_CREATE, endpoint_id, {"host": _host(url)})
     return True
 
 
@@ -157,7 +158,7 @@ async def delete_endpoint(
     found = await _row(connection, "delete_webhook_endpoint", values)
     if found is None:
         return False
-    await _audit(connection, by, Action.WEBHOOK_DELETE, endpoint_id, {"url": found[0]})
+    await _audit(connection, by, Action.WEBHOOK_DELETE, endpoint_id, {"host": _host(found[0])})
     return True
 
 
@@ -180,6 +181,12 @@ async def redrive(
         return None
     await _audit(connection, by, Action.WEBHOOK_REDRIVE, endpoint_id, {"redriven_count": count})
     return int(count)
+
+
+def _host(url: str) -> str:
+    """What the audit says of a URL: its path and query often hold a secret of the receiver's."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}"
 
 
 async def _row(
