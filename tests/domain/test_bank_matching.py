@@ -3,13 +3,16 @@
 import datetime
 import random
 from collections import Counter
+from itertools import combinations
+from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hpts.domain import bank_matching
 from hpts.domain.bank_items import BANK, LEDGER, Item, ItemKey
-from hpts.domain.bank_matching import RULES, Match, match_items
+from hpts.domain.bank_matching import RULES, Match, _Matching, match_items
 from hpts.domain.bank_sums import Sums, total
 from hpts.domain.limits import BANK_REFERENCE_DAYS_MAX, BANK_SUM_ITEMS_MAX
 
@@ -35,11 +38,10 @@ def cash(
 
 
 def match(*items: Item, until: int | None = None, refused: tuple[Item, ...] = ()) -> list[Match]:
-    pair = frozenset((frozenset(item.key for item in refused),)) if refused else frozenset()
     return match_items(
         items,
         window_days=WINDOW,
-        refused=pair,
+        refused={item.key: {1} for item in refused},
         offset_until=None if until is None else day(until),
     )
 
@@ -213,6 +215,38 @@ def test_whatever_comes_sums_agree_nothing_is_taken_twice_and_order_means_nothin
     again = list(items)
     shuffling.shuffle(again)
     assert match(*again, until=4) == matches
+
+
+class _ByPairs(_Matching):
+    """Refuses as is meant: every two items of a match that was undone."""
+
+    pairs: ClassVar[set[frozenset[ItemKey]]] = set()
+
+    def _is_allowed(self, one: Item, other: Item) -> bool:
+        is_open = one.key in self._open and other.key in self._open
+        return is_open and frozenset((one.key, other.key)) not in self.pairs
+
+
+@given(BANKS, CASH, st.lists(st.sets(st.integers(0, 27), min_size=2, max_size=6), max_size=4))
+def test_refusing_by_item_is_refusing_every_two_items_of_an_undone_match(
+    banks: list[tuple[int, int, list[str], bool]],
+    ledger: list[tuple[int, int, list[str], str, int]],
+    undone: list[set[int]],
+) -> None:
+    items = [
+        bank(n, amount, on, *words, back=back) for n, (amount, on, words, back) in enumerate(banks)
+    ] + [cash(n, amount, on, *words) for n, (amount, on, words, _, _) in enumerate(ledger)]
+    groups = [[items[at] for at in group if at < len(items)] for group in undone]
+    refused: dict[ItemKey, set[int]] = {}
+    for number, group in enumerate(groups):
+        for item in group:
+            refused.setdefault(item.key, set()).add(number)
+    pairs = {frozenset((a.key, b.key)) for group in groups for a, b in combinations(group, 2)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bank_matching, "_Matching", _ByPairs)
+        patch.setattr(_ByPairs, "pairs", pairs)
+        meant = match_items(items, window_days=WINDOW)
+    assert match_items(items, window_days=WINDOW, refused=refused) == meant
 
 
 @given(st.lists(st.integers(1, 60), min_size=2, max_size=8), st.integers(1, 200))

@@ -7,7 +7,8 @@ a person can match it by hand, and nobody has to find a wrong match first.
 
 import datetime
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from hpts.domain.bank_items import BANK, LEDGER, Item, ItemKey, words_of
@@ -31,19 +32,21 @@ class Match(NamedTuple):
         return total(item for item in self.items if item.key.side == side)
 
 
-Pair = frozenset[ItemKey]
+Refused = Mapping[ItemKey, AbstractSet[object]]
+"""By item, the matches that a person took it out of. Two items of one are not the same."""
+NOTHING_REFUSED: Refused = {}
 
 
 def match_items(
     items: Iterable[Item],
     *,
     window_days: int,
-    refused: frozenset[Pair] = frozenset(),
+    refused: Refused = NOTHING_REFUSED,
     offset_until: datetime.date | None = None,
 ) -> list[Match]:
-    """The matches among unmatched items. `refused` holds pairs of which a person said that they
-    are not the same. A ledger entry and its reversal cancel each other when both are no later than
-    `offset_until`: the bank has reported those days and knows of neither."""
+    """The matches among unmatched items. Two items that were in one match which a person undid
+    (`refused`) are not put together. A ledger entry and its reversal cancel each other when both
+    are no later than `offset_until`: the bank has reported those days and knows of neither."""
     matching = _Matching(items, window_days, refused)
     matching.by_reference()
     matching.by_reference_sum()
@@ -56,7 +59,7 @@ def match_items(
 class _Matching:
     """The items still open, and what was found so far."""
 
-    def __init__(self, items: Iterable[Item], window_days: int, refused: frozenset[Pair]) -> None:
+    def __init__(self, items: Iterable[Item], window_days: int, refused: Refused) -> None:
         ordered = sorted(items, key=lambda item: (item.day, item.key))
         self._open = {item.key: item for item in ordered}
         self._by_amount: dict[int, list[Item]] = defaultdict(list)
@@ -134,7 +137,9 @@ class _Matching:
 
     def by_offset(self, until: datetime.date | None) -> None:
         """Within one side: something and its reversal, which leave nothing."""
-        for later in list(self._items(LEDGER)):
+        for later in self._items(LEDGER):
+            if later.key not in self._open:
+                continue  # it was reversed itself
             original = next(
                 (
                     item
@@ -212,8 +217,12 @@ class _Matching:
         return _distance(one, other) <= self._window and self._is_allowed(one, other)
 
     def _is_allowed(self, one: Item, other: Item) -> bool:
-        pair = frozenset((one.key, other.key))
-        return other.key in self._open and one.key in self._open and pair not in self._refused
+        is_open = other.key in self._open and one.key in self._open
+        return is_open and not self._were_taken_apart(one, other)
+
+    def _were_taken_apart(self, one: Item, other: Item) -> bool:
+        undone = self._refused.get(one.key)
+        return bool(undone and undone & self._refused.get(other.key, frozenset()))
 
     def _take(self, rule: str, items: tuple[Item, ...], explanation: str) -> None:
         for item in items:

@@ -75,6 +75,11 @@ BANK_SUM_TABLES_MAX = 2_000
 BANK_OPEN_ITEMS_MAX = 100_000
 """Unmatched items of either side that one run of the matching looks at, the oldest."""
 BANK_BLOCKS_PER_STEP = 1_000
+BANK_ENTRIES_PER_STEP = 5_000
+"""Entries of the blocks taken over in a transaction, but at least one block."""
+BANK_ROWS_AT_ONCE = 1_000
+BANK_REFUSED_ITEMS_MAX = 100_000
+"""Items of undone matches that the matching remembers, those of the newest."""
 """Blocks whose cash lines are taken over in one transaction."""
 BANK_ITEMS_PER_INSERT = 5_000
 BANK_MATCH_ITEMS_MAX = 500

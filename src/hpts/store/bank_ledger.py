@@ -4,6 +4,7 @@ Blocks have no gap and are committed in order, so a cursor misses nothing and co
 postings wait for none of it, and journal_lines needs no index by account.
 """
 
+import asyncio
 import json
 import uuid
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from hpts.domain.bank_items import BANK, LEDGER
 from hpts.domain.bank_statements import StatementLine, identity_of, printable
 from hpts.domain.limits import (
     BANK_BLOCKS_PER_STEP,
+    BANK_ENTRIES_PER_STEP,
     BANK_ITEMS_PER_INSERT,
     STATEMENT_REFERENCE_LENGTH_MAX,
 )
@@ -40,7 +42,10 @@ async def _collect_step(session: BankSession, account: BankAccount) -> int | Non
     ref = account.bank_account_ref
     after = await session.lock(ref)
     blocks = await session.rows(
-        "read_blocks_to_collect", block_number=after, count=BANK_BLOCKS_PER_STEP
+        "read_blocks_to_collect",
+        block_number=after,
+        count=BANK_BLOCKS_PER_STEP,
+        entry_count=BANK_ENTRIES_PER_STEP,
     )
     if not blocks:
         return None
@@ -51,7 +56,7 @@ async def _collect_step(session: BankSession, account: BankAccount) -> int | Non
         account_code=account.account_code,
         currency=account.currency,
     )
-    await insert_items(session, account, [_cash_line(*line) for line in lines])
+    await insert_items(session, account, await asyncio.to_thread(_cash_lines, lines))
     await session.run("advance_bank_cursor", bank_account_ref=ref, block_number=blocks[-1][0])
     return len(lines)
 
@@ -59,10 +64,9 @@ async def _collect_step(session: BankSession, account: BankAccount) -> int | Non
 async def insert_items(session: BankSession, account: BankAccount, items: Sequence[Row]) -> None:
     """Insert items, under the account's lock."""
     for at in range(0, len(items), BANK_ITEMS_PER_INSERT):
+        written = await asyncio.to_thread(json.dumps, items[at : at + BANK_ITEMS_PER_INSERT])
         await session.run(
-            "insert_bank_items",
-            bank_account_ref=account.bank_account_ref,
-            items=json.dumps(items[at : at + BANK_ITEMS_PER_INSERT]),
+            "insert_bank_items", bank_account_ref=account.bank_account_ref, items=written
         )
 
 
@@ -86,6 +90,10 @@ def statement_line(
         "identity_digest": "\\x" + identity_of(line).hex(),
         "is_repeated": is_repeated,
     }
+
+
+def _cash_lines(rows: list[Any]) -> list[Row]:
+    return [_cash_line(*row) for row in rows]
 
 
 def _cash_line(

@@ -5,18 +5,18 @@ items, under the account's lock. Both sides of a match agree to the minor unit.
 """
 
 import asyncio
+import datetime
 import json
 import uuid
 from collections.abc import Iterable, Sequence
-from itertools import combinations
 from typing import Any
 
 from hpts.domain.audit import Action
 from hpts.domain.bank_accounts import BankAccount
 from hpts.domain.bank_items import BANK, LEDGER, Item, ItemKey
-from hpts.domain.bank_matching import Match, Pair, match_items
+from hpts.domain.bank_matching import Match, match_items
 from hpts.domain.bank_sums import total
-from hpts.domain.limits import BANK_MATCH_WINDOW_DAYS, BANK_OPEN_ITEMS_MAX
+from hpts.domain.limits import BANK_MATCH_WINDOW_DAYS, BANK_OPEN_ITEMS_MAX, BANK_REFUSED_ITEMS_MAX
 from hpts.store.bank_ledger import collect_cash_lines
 from hpts.store.bank_session import Actor, BankSession, BankSessions
 
@@ -49,13 +49,10 @@ async def match_open_items(session: BankSession, account: BankAccount) -> int:
             "read_open_bank_items", bank_account_ref=ref, side=side, count=BANK_OPEN_ITEMS_MAX
         )
     ]
-    found = await asyncio.to_thread(
-        match_items,
-        [_item(row) for row in rows],
-        window_days=BANK_MATCH_WINDOW_DAYS,
-        refused=await _refused(session, ref),
-        offset_until=last[0],
+    refused = await session.rows(
+        "read_refused_bank_items", bank_account_ref=ref, count=BANK_REFUSED_ITEMS_MAX
     )
+    found = await asyncio.to_thread(_match, rows, refused, last[0])
     await _insert(session, ref, found, BY_RULE)
     return len(found)
 
@@ -118,6 +115,22 @@ async def _insert(
     if not matches:
         return []
     made = [uuid.uuid4() for _ in matches]
+    written, items, item_count = await asyncio.to_thread(_render, made, matches)
+    await session.run(
+        "insert_bank_matches",
+        bank_account_ref=bank_account_ref,
+        matches=written,
+        actor=actor.name,
+    )
+    await session.run("insert_bank_match_items", items=items)
+    closed = await session.run("close_bank_items", bank_account_ref=bank_account_ref, items=items)
+    if closed.rowcount != item_count:
+        raise RuntimeError("a match took an item that was not open")
+    return made
+
+
+def _render(made: Sequence[uuid.UUID], matches: Sequence[Match]) -> tuple[str, str, int]:
+    """The matches and their items as JSON, and how many items there are."""
     rows = [
         {
             "match_id": str(match_id),
@@ -135,30 +148,18 @@ async def _insert(
         for match_id, match in zip(made, matches, strict=True)
         for item in match.items
     ]
-    await session.run(
-        "insert_bank_matches",
-        bank_account_ref=bank_account_ref,
-        matches=json.dumps(rows),
-        actor=actor.name,
-    )
-    await session.run("insert_bank_match_items", items=json.dumps(items))
-    closed = await session.run(
-        "close_bank_items", bank_account_ref=bank_account_ref, items=json.dumps(items)
-    )
-    if closed.rowcount != len(items):
-        raise RuntimeError("a match took an item that was not open")
-    return made
+    return json.dumps(rows), json.dumps(items), len(items)
 
 
-async def _refused(session: BankSession, bank_account_ref: str) -> frozenset[Pair]:
-    """Every two items that a person took out of one match."""
-    by_match: dict[uuid.UUID, list[ItemKey]] = {}
-    for match_id, side, source_id, sequence in await session.rows(
-        "read_refused_bank_pairs", bank_account_ref=bank_account_ref
-    ):
-        by_match.setdefault(match_id, []).append(_key(side, source_id, sequence))
-    return frozenset(
-        frozenset(pair) for keys in by_match.values() for pair in combinations(keys, 2)
+def _match(rows: list[Any], refused_rows: list[Any], offset_until: datetime.date) -> list[Match]:
+    refused: dict[ItemKey, set[uuid.UUID]] = {}
+    for match_id, *key in refused_rows:
+        refused.setdefault(_key(*key), set()).add(match_id)
+    return match_items(
+        [_item(row) for row in rows],
+        window_days=BANK_MATCH_WINDOW_DAYS,
+        refused=refused,
+        offset_until=offset_until,
     )
 
 

@@ -4,6 +4,7 @@ A bank account is changed under the lock of its cursor, so that imports, matchin
 account come one after the other.
 """
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import psycopg
 
 from hpts.domain.audit import UNKNOWN_ORIGIN, Action, AuditEvent, Origin
 from hpts.domain.bank_accounts import BankAccount
+from hpts.domain.limits import BANK_ROWS_AT_ONCE
 from hpts.store.admin_requests import AdminConnection, AdminRequests
 from hpts.store.audit import record_event_of_request
 from hpts.store.statements import sql
@@ -41,8 +43,14 @@ class BankSession:
         )
 
     async def rows(self, statement: str, **values: Any) -> list[Any]:
-        """The rows of a statement."""
-        return await (await self.run(statement, **values)).fetchall()
+        """The rows of a statement. They are made into objects some at a time, so that a long answer
+        does not hold up what else the worker does."""
+        cursor = await self.run(statement, **values)
+        found = await cursor.fetchmany(BANK_ROWS_AT_ONCE)
+        while len(found) < cursor.rowcount:
+            await asyncio.sleep(0)
+            found += await cursor.fetchmany(BANK_ROWS_AT_ONCE)
+        return found
 
     async def row(self, statement: str, **values: Any) -> Any:
         """The only row of a statement, or None."""
