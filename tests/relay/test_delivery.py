@@ -68,6 +68,29 @@ def test_an_entry_arrives_as_the_contract_says_signed_after_the_standard(world: 
     assert headers["content-type"] == "application/json"
 
 
+def test_while_a_secret_is_rotated_the_old_and_the_new_one_verify(world: World) -> None:
+    receiver = world.receiver()
+    endpoint, old = world.endpoint(receiver.url)
+    world.relay()
+    world.books.post(disbursement(uuid.uuid4(), 5))
+    wait_until(lambda: len(receiver.notes()) == 1, "a message of before")
+    new = world.rotate(endpoint)
+
+    def signature_count() -> int:
+        world.books.post(disbursement(uuid.uuid4(), 5))
+        headers = {name.lower(): value for name, value in receiver.notes()[-1]["headers"].items()}
+        return len(headers["webhook-signature"].split())
+
+    wait_until(lambda: signature_count() == 2, "the relay to hear of it")
+    note = receiver.notes()[-1]
+    headers = {name.lower(): value for name, value in note["headers"].items()}
+    for secret in (old, new):
+        Webhook(secret).verify(note["body"], headers)
+    first, second = headers["webhook-signature"].split()
+    for secret, signature in ((new, first), (old, second)):
+        Webhook(secret).verify(note["body"], headers | {"webhook-signature": signature})
+
+
 def test_an_endpoint_hears_of_what_is_posted_after_it_and_of_its_events_only(world: World) -> None:
     loan = uuid.uuid4()
     world.books.post(disbursement(loan, 1_000))

@@ -18,7 +18,7 @@ from hpts.domain.webhooks import format_secret
 from hpts.http.webhook_secrets import WebhookKey, new_key_text
 from hpts.ledger import Ledger
 from hpts.store.admin_requests import AdminRequests
-from hpts.store.webhooks import Changer, DeliveryRow, create_endpoint, redrive
+from hpts.store.webhooks import Changer, DeliveryRow, create_endpoint, redrive, rotate_secret
 from tests.conftest import clean_environment, free_port
 from tests.store.ledger_fixture import Books
 
@@ -139,6 +139,23 @@ class World:
 
         asyncio.run(create())
         return endpoint_id, format_secret(secret)
+
+    def rotate(self, endpoint_id: uuid.UUID) -> str:
+        """The new secret as a client is shown it; the old one lives for a day."""
+        tenant_id, secret = self.books.tenant_id.bytes, os.urandom(32)
+
+        async def rotate() -> None:
+            async with AdminRequests(self.database_url).transaction(tenant_id) as connection:
+                assert await rotate_secret(
+                    connection,
+                    Changer(tenant_id, "tester", Origin()),
+                    endpoint_id=endpoint_id,
+                    sealed_secret=self.key.seal(tenant_id, secret),
+                    hours=24,
+                )
+
+        asyncio.run(rotate())
+        return format_secret(secret)
 
     def redrive(self, endpoint_id: uuid.UUID) -> int | None:
         tenant_id = self.books.tenant_id.bytes

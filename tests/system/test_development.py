@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import clean_environment, needs_curl
+from tests.relay.world import Receiver
 
 from .payers import Client, Loan, loan_body, open_loans, payment_body
 from .processes import (
@@ -28,6 +29,7 @@ from .processes import (
     quiet_port,
     run_hpts,
     signal_group,
+    wait_until,
     wait_until_gone,
 )
 
@@ -495,3 +497,22 @@ def test_a_token_is_issued_without_a_database(empty: dict[str, str], tmp_path: P
     assert issued.returncode == 0
     assert issued.stdout.count(".") == 2
     assert "not in the audit record" in issued.stderr
+
+
+def test_a_posting_arrives_at_a_receiver_on_this_machine(
+    development: Development, tmp_path: Path
+) -> None:
+    receiver = Receiver(tmp_path)
+    receiver.start()
+    client = Client(development.port, development.token)
+    try:
+        body: dict[str, object] = {"url": receiver.url}
+        made = client.post("/v1/webhook-endpoints", f"hook:{uuid.uuid4()}", body)
+        assert made.status == 201, made
+        (loan,) = open_loans(development.port, development.token, 1)
+        paid = client.post("/v1/payments", f"hook:{loan.loan_id}", payment_body(loan, 11))
+        entry_id = json.loads(paid.body)["journal_entry_id"]
+        wait_until(lambda: entry_id in receiver.accepted(), "the entry")
+    finally:
+        client.close()
+        receiver.kill()
