@@ -30,11 +30,12 @@ def test_the_document_is_served_to_everybody(api):
     assert response.headers["Content-Type"].split(";")[0] == "application/json"
     document = response.json()
     assert document["openapi"].startswith("3.1")
-    assert {
+    served = {
         operation["operationId"]
         for methods in document["paths"].values()
         for operation in methods.values()
-    } == {
+    }
+    assert served >= {
         "postPayment",
         "postDisbursement",
         "postAccrualBatch",
