@@ -113,7 +113,8 @@ def test_a_planted_defect_is_found(
     fuzzed = import_module(f"tests.fuzz.{module}").target(context)
     assert run_of(fuzzed, tmp_path, seed).run(100).findings == []
     plant(monkeypatch)
-    assert run_of(fuzzed, tmp_path, seed).run(400).findings
+    # With one seed in hundreds none of the first inputs meets the defect; a run has thousands.
+    assert any(run_of(fuzzed, tmp_path, seed + more).run(400).findings for more in range(5))
 
 
 def test_the_shares_of_a_million_are_a_million() -> None:

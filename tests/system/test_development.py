@@ -385,7 +385,7 @@ def test_the_second_start_is_fast_and_keeps_the_books(tmp_path: Path) -> None:
         post_something(first)
         kept = entries_of(first)
     assert len(kept) == 3
-    for _ in range(2):  # once more where the machine was busy
+    for _ in range(5):  # again where the machine was busy
         with developing(tmp_path, port) as second:
             seconds.append(second.ready_seconds)
             assert second.printed("Demo tenant") == first_tenant
