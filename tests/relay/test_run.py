@@ -106,9 +106,10 @@ def test_an_endpoint_that_failed_starts_again(
 def test_an_endpoint_that_ends_slowly_delays_no_other(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    close, may_end = EndpointRelay.close, threading.Event()
+    close, is_ending, may_end = EndpointRelay.close, threading.Event(), threading.Event()
 
     async def close_slowly(relay: EndpointRelay) -> None:
+        is_ending.set()
         while not may_end.is_set():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await close(relay)
@@ -124,6 +125,7 @@ def test_an_endpoint_that_ends_slowly_delays_no_other(
                 " WHERE tenant_id = %(tenant)s AND endpoint_id = %(endpoint)s",
                 endpoint=endpoint_id,
             )
+            assert is_ending.wait(20)
             world.endpoint(coming.url)
             check_arrival(world, coming)
         finally:
