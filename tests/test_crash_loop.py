@@ -4,7 +4,7 @@ import pytest
 
 from hpts import crash_loop
 from hpts.crash_loop import Respawns
-from hpts.domain.limits import EARLY_ENDS_MAX, EARLY_ENDS_SECONDS
+from hpts.domain.limits import EARLY_END_AGE_MAX, EARLY_ENDS_MAX, EARLY_ENDS_SECONDS
 
 NEVER = 0.0
 
@@ -26,19 +26,39 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def end_early(respawns: Respawns, clock: Clock, *, after: float) -> bool:
-    """Whether granian ends the server (as its loop does: ask, forget, replace)."""
-    respawns[0] = clock.now
-    clock.now += after
-    is_loop = clock.now - respawns.get(0, NEVER) <= 5.5
+def end_early(respawns: Respawns, clock: Clock, *, after: float, worker: int = 0) -> bool:
+    """Whether granian ends the server (as its loop does: forget, replace; ask when it ends)."""
     respawns.clear()
-    return is_loop
+    respawns[worker] = clock.now
+    clock.now += after
+    return clock.now - respawns.get(worker, NEVER) <= EARLY_END_AGE_MAX
 
 
 def test_two_early_ends_are_no_loop_and_the_fifth_within_a_minute_is(clock: Clock) -> None:
     respawns = Respawns()
     found = [end_early(respawns, clock, after=1) for _ in range(EARLY_ENDS_MAX)]
     assert found == [False] * (EARLY_ENDS_MAX - 1) + [True]
+
+
+def test_workers_that_end_early_in_turn_are_a_loop_too(clock: Clock) -> None:
+    respawns = Respawns()
+    respawns[0], respawns[1] = clock.now, clock.now
+    found = []
+    for number in range(EARLY_ENDS_MAX):
+        clock.now += 1
+        found.append(clock.now - respawns.get(number % 2, NEVER) <= EARLY_END_AGE_MAX)
+        respawns.clear()
+        respawns[number % 2] = clock.now
+    assert found == [False] * (EARLY_ENDS_MAX - 1) + [True]
+
+
+def test_a_worker_that_ends_late_is_no_part_of_a_loop(clock: Clock) -> None:
+    respawns = Respawns()
+    for _ in range(3 * EARLY_ENDS_MAX):
+        assert not end_early(respawns, clock, after=EARLY_END_AGE_MAX + 0.1)
+    assert [end_early(respawns, clock, after=1) for _ in range(EARLY_ENDS_MAX)][:-1] == [False] * (
+        EARLY_ENDS_MAX - 1
+    )
 
 
 def test_early_ends_far_apart_are_no_loop(clock: Clock) -> None:

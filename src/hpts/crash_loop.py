@@ -7,7 +7,7 @@ server must go on. One that cannot start at all ends again and again, and then i
 import time
 from collections import deque
 
-from hpts.domain.limits import EARLY_ENDS_MAX, EARLY_ENDS_SECONDS
+from hpts.domain.limits import EARLY_END_AGE_MAX, EARLY_ENDS_MAX, EARLY_ENDS_SECONDS
 
 
 class Respawns(dict[int, float]):
@@ -21,11 +21,17 @@ class Respawns(dict[int, float]):
         super().__init__()
         self._early_ends: deque[float] = deque(maxlen=EARLY_ENDS_MAX)
 
+    def clear(self) -> None:
+        """Keeps everything: granian forgets all whenever it replaces one.
+
+        Workers that end in turn would never be seen to end early.
+        """
+
     def get(self, worker: int, default: float = 0) -> float:  # type: ignore[override]
         """When the worker was replaced, `default` while that does not matter."""
-        if worker not in self:
-            return default
         now = time.monotonic()
+        if worker not in self or now - self[worker] > EARLY_END_AGE_MAX:
+            return default
         self._early_ends.append(now)
         is_full = len(self._early_ends) == EARLY_ENDS_MAX
         is_loop = is_full and now - self._early_ends[0] <= EARLY_ENDS_SECONDS

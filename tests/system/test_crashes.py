@@ -39,6 +39,7 @@ from .processes import (
 LOANS = 20
 BEFORE_KILL = 1_000
 AFTER_KILL = 1_000
+KILLS_MAX = 20
 
 
 @pytest.fixture
@@ -92,25 +93,32 @@ def _living_workers(server, killed: list[Process]) -> list[Process]:  # type: ig
 def test_a_worker_killed_as_soon_as_it_starts_ends_the_server_only_when_it_never_stops(
     database_url: str, issuer: DevelopmentIssuer, tmp_path: Path
 ) -> None:
-    """Twice is chance and the server goes on; the fifth time within a minute is a crash loop."""
+    """Twice is chance and the server goes on; the fifth early end within a minute is a loop.
+
+    The first ends of the two workers are not early, so two more are granted, and what a busy
+    machine takes for longer than an early end.
+    """
     port = quiet_port()
     with serving(database_url, issuer, tmp_path / "log", port) as server:
         known: set[int] = set()
-        for _ in range(EARLY_ENDS_MAX + 1):
-            wait_until(lambda: _unknown_worker(server, known) is not None, "a new worker", 15)
-            worker = _unknown_worker(server, known)
-            assert worker is not None
+        while len(known) < KILLS_MAX and server.process.poll() is None:
             if len(known) == 2:
                 wait_until(lambda: answers(f"http://127.0.0.1:{port}/v1/health/live"), "service")
-            known.add(worker.pid)
-            os.kill(worker.pid, signal.SIGKILL)
+            wait_until(lambda: _kill_new_worker(server.process, known), "a worker or the end", 30)
         assert server.process.wait(30) != 0
+        assert len(known) >= EARLY_ENDS_MAX
 
 
-def _unknown_worker(server, known: set[int]):  # type: ignore[no-untyped-def]
-    """The newest worker, unless it is known: so one place of the two is hit again and again."""
-    workers = sorted(workers_of(server.process), key=lambda found: int(found.started))
-    return next((worker for worker in workers[::-1] if worker.pid not in known), None)
+def _kill_new_worker(server: subprocess.Popen[bytes], known: set[int]) -> bool:
+    """Whether one was there to be killed, or the server has ended."""
+    if server.poll() is not None:
+        return True
+    worker = next((worker for worker in workers_of(server) if worker.pid not in known), None)
+    if worker is None:
+        return False
+    known.add(worker.pid)
+    os.kill(worker.pid, signal.SIGKILL)
+    return True
 
 
 def test_a_killed_server_takes_no_answered_payment_with_it(
