@@ -120,11 +120,7 @@ def test_an_endpoint_that_ends_slowly_delays_no_other(
     with relaying(world):
         try:
             check_arrival(world, ending)
-            world.books.tamper(
-                "UPDATE webhook_endpoints SET deleted_at = now()"
-                " WHERE tenant_id = %(tenant)s AND endpoint_id = %(endpoint)s",
-                endpoint=endpoint_id,
-            )
+            world.delete(endpoint_id)
             assert is_ending.wait(20)
             world.endpoint(coming.url)
             check_arrival(world, coming)

@@ -18,7 +18,14 @@ from hpts.domain.webhooks import format_secret
 from hpts.http.webhook_secrets import WebhookKey, new_key_text
 from hpts.ledger import Ledger
 from hpts.store.admin_requests import AdminRequests
-from hpts.store.webhooks import Changer, DeliveryRow, create_endpoint, redrive, rotate_secret
+from hpts.store.webhooks import (
+    Changer,
+    DeliveryRow,
+    create_endpoint,
+    delete_endpoint,
+    redrive,
+    rotate_secret,
+)
 from tests.conftest import clean_environment, free_port
 from tests.store.ledger_fixture import Books
 
@@ -156,6 +163,16 @@ class World:
 
         asyncio.run(rotate())
         return format_secret(secret)
+
+    def delete(self, endpoint_id: uuid.UUID) -> None:
+        tenant_id = self.books.tenant_id.bytes
+
+        async def delete() -> None:
+            async with AdminRequests(self.database_url).transaction(tenant_id) as connection:
+                by = Changer(tenant_id, "tester", Origin())
+                assert await delete_endpoint(connection, by, endpoint_id=endpoint_id)
+
+        asyncio.run(delete())
 
     def redrive(self, endpoint_id: uuid.UUID) -> int | None:
         tenant_id = self.books.tenant_id.bytes

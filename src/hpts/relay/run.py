@@ -108,7 +108,7 @@ class Relay:
     async def _look(self, means: Means) -> None:
         """Take what nobody holds, hear of what has changed, start again what has failed."""
         wanted: set[Place] = set()
-        for tenant_id in await means.connection.active_tenants():
+        for tenant_id in await means.connection.tenants():
             try:
                 rows = await self._reads.endpoints(tenant_id)
             except TenantUnknown:

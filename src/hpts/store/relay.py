@@ -31,6 +31,9 @@ class KeptDelivery(NamedTuple):
     error: str | None
 
 
+KEPT_AS_THEY_ARE = KeptDelivery._fields[1:]
+
+
 class RelayConnection:
     """Open one with `open`. All raise ConnectionLost, after which the connection is of no more use,
     and StatementFailed, after which it is as good as before."""
@@ -58,9 +61,9 @@ class RelayConnection:
     async def close(self) -> None:
         await self._connection.close()
 
-    async def active_tenants(self) -> list[bytes]:
-        """Every tenant that is served."""
-        rows = await self._run([("list_active_tenants", {})])
+    async def tenants(self) -> list[bytes]:
+        """Every tenant that is served and has endpoints."""
+        rows = await self._run([("list_webhook_tenants", {})])
         return [row[0].bytes for row in rows[0]]
 
     async def hold(self, tenant_id: bytes) -> bool:
@@ -76,18 +79,18 @@ class RelayConnection:
         self, tenant_id: bytes, endpoint_id: str, position: Position, kept: list[KeptDelivery]
     ) -> None:
         """Keep deliveries and move the cursor, both or neither."""
-        endpoint = {"tenant_id": uuid.UUID(bytes=tenant_id), "endpoint_id": endpoint_id}
-        steps = [_entering(tenant_id)]
-        for one in kept:
-            headline, *_ = one
-            place = {
-                "journal_entry_id": headline.entry_id,
-                "block_number": headline.position.block_number,
-                "place": headline.position.entry_count - 1,
-            }
-            steps.append(("keep_webhook_delivery", endpoint | one._asdict() | place))
-        steps.append(("move_webhook_cursor", endpoint | position._asdict()))
-        await self._run(steps)
+        values = {
+            "tenant_id": uuid.UUID(bytes=tenant_id),
+            "endpoint_id": endpoint_id,
+            "reached_block": position.block_number,
+            "reached_count": position.entry_count,
+            "reached_hash": position.block_hash,
+            "journal_entry_id": [one.headline.entry_id for one in kept],
+            "block_number": [one.headline.position.block_number for one in kept],
+            "place": [one.headline.position.entry_count - 1 for one in kept],
+            **{name: [getattr(one, name) for one in kept] for name in KEPT_AS_THEY_ARE},
+        }
+        await self._run([_entering(tenant_id), ("keep_webhook_progress", values)])
 
     async def forget(self, tenant_id: bytes, endpoint_id: str) -> None:
         """Forget what was delivered after all, some days ago."""
@@ -104,7 +107,6 @@ class RelayConnection:
         try:
             async with self._turn, self._connection.transaction():
                 for statement, values in steps:
-                    values.pop("headline", None)
                     cursor = await self._connection.execute(sql(statement).encode(), values)
                     found.append(await cursor.fetchall() if cursor.description else [])
         except psycopg.Error as error:
