@@ -104,6 +104,15 @@ class Bank:
     def undo(self, match_id: uuid.UUID, reason: str = "not the same") -> str:
         return self.within(lambda session: undo_match(session, match_id, reason, CLERK))
 
+    def open_keys(self) -> list[ItemKey]:
+        """Every unmatched item of the tenant."""
+        return [
+            ItemKey(side, str(source_id), sequence)
+            for side, source_id, sequence in self.books.fetch(
+                "SELECT side::text, source_id, sequence FROM bank_open_items WHERE tenant_id = %s"
+            )
+        ]
+
     def matches(self) -> list[tuple[str, str, int]]:
         """(rule, explanation, number of items) of every match that stands, oldest first."""
         return [

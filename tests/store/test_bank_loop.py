@@ -128,7 +128,7 @@ def test_a_step_takes_blocks_of_so_many_entries_and_misses_none(
 
     monkeypatch.setattr(BankSession, "rows", rows)
     account = BankAccount(REF, 1000, "USD", ())
-    collected = asyncio.run(bank_ledger.collect_cash_lines(bank.sessions, bank.tenant, account))
-    assert (collected, len(set(items_of(bank)))) == (7, 7)
+    asyncio.run(bank_ledger.collect_cash_lines(bank.sessions, bank.tenant, account))
+    assert len(set(items_of(bank))) == 7
     assert sum(sizes) == 8  # the disbursement moves no cash of this account
     assert max(sizes) <= max(bound, 1)

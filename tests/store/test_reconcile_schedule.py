@@ -11,8 +11,9 @@ import pytest
 from hpts.store.reconcile import reconcile
 from hpts.store.reconcile_schedule import ReconcileSchedule, describe_drift
 from hpts.store.tenants import set_tenant_status
+from tests.bank.banking import Bank, Line, csv_statement
 
-from .ledger_fixture import Books, disbursement, payment
+from .ledger_fixture import Books, disbursement, payment, today
 
 ONE, TWO = (uuid.uuid5(uuid.NAMESPACE_OID, str(number)) for number in range(2))
 EVERY_SECONDS = 0.05
@@ -93,6 +94,33 @@ def test_one_of_several_is_elected_and_another_takes_its_place(books: Books) -> 
         books.post(payment(ONE, 5))
         wait_until(lambda: (progress_of(books) or (0, 0))[0] == 2)
         assert elected_count(books) == 1
+
+
+def test_statement_lines_find_later_payments_without_being_asked_for(books: Books) -> None:
+    bank = Bank(books)
+    bank.add_account()
+    day = today().isoformat()
+    line = Line(day, "0.05", text="credit")
+    bank.import_one(csv_statement(line, day=day, opening="0.00", closing="0.05"))
+    assert bank.matches() == []
+    with scheduled(books.database_url):
+        books.post(payment(ONE, 5))
+        wait_until(lambda: [rule for rule, _, _ in bank.matches()] == ["amount_and_date"])
+
+
+def test_lines_that_somebody_else_took_over_are_matched_though_nothing_is_new(
+    books: Books,
+) -> None:
+    bank = Bank(books)
+    bank.add_account()
+    day = today().isoformat()
+    file = csv_statement(Line(day, "0.05"), day=day, opening="0.00", closing="0.05")
+    bank.import_one(file)
+    books.post(payment(ONE, 5))
+    bank.import_one(file)
+    assert bank.matches() == []
+    with scheduled(books.database_url):
+        wait_until(lambda: bank.matches() != [])
 
 
 def test_a_suspended_tenant_is_left_alone(books: Books) -> None:

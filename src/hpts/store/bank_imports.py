@@ -162,8 +162,9 @@ async def _import(
     actor: Actor,
 ) -> Imported:
     ref = account.bank_account_ref
+    content = content_digest(statement)
     digests = {
-        "content_digest": content_digest(statement),
+        "content_digest": content,
         "outline_digest": outline_digest(statement),
         "file_format": file.reading.format,
     }
@@ -173,7 +174,7 @@ async def _import(
         return Imported(ref, statement_id, statement, False, line_count, repeated, 0)
     last = await _last(session, ref)
     repeated_at = await _repeated(session, ref, statement, last)
-    made = uuid.uuid4()
+    made = _statement_id(content)
     counted = [
         line.amount_minor for at, line in enumerate(statement.lines) if at not in repeated_at
     ]
@@ -200,6 +201,12 @@ async def _import(
     )
     gap = 0 if last is None else statement.closing_minor - sum(counted) - last.closing_minor
     return Imported(ref, made, statement, True, len(statement.lines), len(repeated_at), gap)
+
+
+def _statement_id(content: bytes) -> uuid.UUID:
+    """By its content, so that the same statements give the same items, and pairs of items that are
+    alike, wherever and in whatever order they are imported."""
+    return uuid.UUID(bytes=content[:16], version=5)
 
 
 async def _last(session: BankSession, bank_account_ref: str) -> _Last | None:

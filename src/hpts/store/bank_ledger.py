@@ -25,30 +25,29 @@ Row = dict[str, Any]
 REFERENCES_IN_DETAILS = ("external_ref", "destination_ref")
 
 
-async def collect_cash_lines(sessions: BankSessions, tenant_id: bytes, account: BankAccount) -> int:
+async def collect_cash_lines(
+    sessions: BankSessions, tenant_id: bytes, account: BankAccount
+) -> None:
     """Take over what was committed since the last time, step by step, each in a transaction of its
-    own; how many lines came. Raises what BankSessions raises."""
-    count, is_done = 0, False
+    own. Raises what BankSessions raises."""
+    is_done = False
     while not is_done:
         async with sessions.open(tenant_id) as session:
-            found = await _collect_step(session, account)
-            is_done = found is None
-            count += found or 0
-    return count
+            is_done = await _collect_step(session, account)
 
 
-async def _collect_step(session: BankSession, account: BankAccount) -> int | None:
-    """The lines of some blocks; how many there were, or None at the end of the chain."""
+async def _collect_step(session: BankSession, account: BankAccount) -> bool:
+    """The lines of some blocks; whether that was the end of the chain."""
     ref = account.bank_account_ref
-    after = await session.lock(ref)
+    cursor = await session.lock(ref)
     blocks = await session.rows(
         "read_blocks_to_collect",
-        block_number=after,
+        block_number=cursor.block_number,
         count=BANK_BLOCKS_PER_STEP,
         entry_count=BANK_ENTRIES_PER_STEP,
     )
     if not blocks:
-        return None
+        return True
     lines = await session.rows(
         "collect_cash_lines",
         first_ids=[first for _, first, _ in blocks],
@@ -57,8 +56,13 @@ async def _collect_step(session: BankSession, account: BankAccount) -> int | Non
         currency=account.currency,
     )
     await insert_items(session, account, await asyncio.to_thread(_cash_lines, lines))
-    await session.run("advance_bank_cursor", bank_account_ref=ref, block_number=blocks[-1][0])
-    return len(lines)
+    await session.run(
+        "advance_bank_cursor",
+        bank_account_ref=ref,
+        block_number=blocks[-1][0],
+        has_lines=bool(lines),
+    )
+    return False
 
 
 async def insert_items(session: BankSession, account: BankAccount, items: Sequence[Row]) -> None:

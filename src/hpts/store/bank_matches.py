@@ -28,17 +28,28 @@ class MatchRefused(Exception):
 
 
 async def refresh(sessions: BankSessions, tenant_id: bytes, account: BankAccount) -> None:
-    """Take over new cash lines and match them. Without new lines there is nothing new to find: an
-    import matches in its own transaction. Raises what BankSessions raises."""
-    if await collect_cash_lines(sessions, tenant_id, account):
-        async with sessions.open(tenant_id) as session:
-            await session.lock(account.bank_account_ref)
+    """Take over new cash lines, and match where anybody took over some, or set some free, since the
+    last time. Raises what BankSessions raises."""
+    await collect_cash_lines(sessions, tenant_id, account)
+    async with sessions.open(tenant_id) as session:
+        cursor = await session.lock(account.bank_account_ref)
+        if cursor.matching_is_due:
             await match_open_items(session, account)
+
+
+async def refresh_all(sessions: BankSessions, tenant_id: bytes) -> list[BankAccount]:
+    """The tenant's bank accounts, each brought up to date. Raises what BankSessions raises."""
+    async with sessions.open(tenant_id) as session:
+        accounts = await session.bank_accounts()
+    for account in accounts:
+        await refresh(sessions, tenant_id, account)
+    return accounts
 
 
 async def match_open_items(session: BankSession, account: BankAccount) -> int:
     """Match by the rules, under the account's lock; how many matches came of it."""
     ref = account.bank_account_ref
+    await session.run("set_bank_matching_due", bank_account_ref=ref, is_due=False)
     last = await session.row("read_last_bank_statement", bank_account_ref=ref)
     if last is None:
         return 0  # there is nothing to match with
@@ -98,6 +109,7 @@ async def undo_match(session: BankSession, match_id: uuid.UUID, reason: str, act
         raise MatchRefused("the match was undone before")
     await session.run("insert_bank_match_undo", match_id=match_id, reason=reason, actor=actor.name)
     await session.run("reopen_bank_items", match_id=match_id)
+    await session.run("set_bank_matching_due", bank_account_ref=ref, is_due=True)
     await session.record(Action.BANK_MATCH_UNDO, str(match_id), {"reason": reason}, actor)
     return ref
 

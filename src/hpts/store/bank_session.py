@@ -28,6 +28,14 @@ class Actor(NamedTuple):
     origin: Origin = UNKNOWN_ORIGIN
 
 
+class BankCursor(NamedTuple):
+    """Up to which block an account's cash lines are taken over, and whether items that came or were
+    set free since wait for the rules."""
+
+    block_number: int
+    matching_is_due: bool
+
+
 class BankSession:
     """A transaction that has entered the tenant (16 bytes). Everything raises psycopg.Error."""
 
@@ -56,13 +64,13 @@ class BankSession:
         """The only row of a statement, or None."""
         return await (await self.run(statement, **values)).fetchone()
 
-    async def lock(self, bank_account_ref: str) -> int:
-        """Lock a bank account to the end of the transaction; the block up to which its cash lines
-        are taken over. Raises LookupError where there is no such account."""
+    async def lock(self, bank_account_ref: str) -> BankCursor:
+        """Lock a bank account to the end of the transaction. Raises LookupError where there is no
+        such account."""
         row = await self.row("lock_bank_account", bank_account_ref=bank_account_ref)
         if row is None:
             raise LookupError(bank_account_ref)
-        return int(row[0])
+        return BankCursor(*row)
 
     async def bank_accounts(self) -> list[BankAccount]:
         """The tenant's bank accounts, by reference."""

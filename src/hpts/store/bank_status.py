@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from hpts.domain.bank_accounts import BankAccount
 from hpts.domain.bank_items import BANK, LEDGER
-from hpts.store.bank_matches import refresh
+from hpts.store.bank_matches import refresh_all
 from hpts.store.bank_session import BankSession, BankSessions
 
 RECONCILED, PENDING, BREAK = "reconciled", "pending", "break"
@@ -33,10 +33,7 @@ async def bank_statuses(
     sessions: BankSessions, tenant_id: bytes, day: datetime.date, pending_days: int
 ) -> list[BankStatus]:
     """Every bank account at the end of `day`. Raises what BankSessions raises."""
-    async with sessions.open(tenant_id) as session:
-        accounts = await session.bank_accounts()
-    for account in accounts:
-        await refresh(sessions, tenant_id, account)
+    accounts = await refresh_all(sessions, tenant_id)
     if not accounts:
         return []
     async with sessions.open(tenant_id) as session:

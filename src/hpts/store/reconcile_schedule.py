@@ -1,9 +1,8 @@
 """Reconciles every tenant now and then, by one worker of all that share the database.
 
-On the way it folds what was posted since into the totals by posting (known_fold.py).
-
-Which one is decided by an advisory lock that lives as long as its connection; when that worker ends
-another takes its place within an interval. It runs in a thread of its own and holds up nobody.
+On the way it folds what was posted into the totals by posting (known_fold.py) and matches bank
+accounts, so that a payment posted after its statement line is found. An advisory lock decides which
+worker it is; when that one ends another takes its place. A thread of its own holds up nobody.
 """
 
 import asyncio
@@ -15,6 +14,9 @@ from typing import Any
 
 import psycopg
 
+from hpts.store.admin_requests import AdminRequests
+from hpts.store.bank_matches import refresh_all
+from hpts.store.bank_session import BankSessions
 from hpts.store.known_fold import fold_some
 from hpts.store.reconcile import Reconciliation, ReconciliationBusy, reconcile
 from hpts.store.statements import sql
@@ -80,7 +82,8 @@ class ReconcileSchedule:
                 self._is_stopping.wait(max(self._every_seconds - took, took * RESTS))
 
     def _find_due(self, connection: psycopg.Connection[Any]) -> Iterator[tuple[uuid.UUID, bool]]:
-        """Tenants with blocks that no run has read, or whose full proof is due (True)."""
+        """Tenants with blocks that no run has read, or whose full proof is due (True). On the way,
+        what of them is to be matched and folded."""
         tenants = connection.execute(sql("list_active_tenants").encode()).fetchall()
         for (tenant_id,) in tenants:
             if self._is_stopping.is_set():
@@ -91,9 +94,24 @@ class ReconcileSchedule:
                     sql("read_reconciliation_due").encode(),
                     {"tenant_id": tenant_id, "full_every_seconds": self._full_every_seconds},
                 ).fetchone()
+                bank_is_due = connection.execute(
+                    sql("read_bank_accounts_due").encode(), {"tenant_id": tenant_id}
+                ).fetchone()
+            if bank_is_due is not None:
+                self._match(tenant_id)
             if due is not None:
                 self._fold(tenant_id)
                 yield tenant_id, due[0]
+
+    def _match(self, tenant_id: uuid.UUID) -> None:
+        """The tenant's bank accounts. What fails here fails no other tenant."""
+        sessions = BankSessions(AdminRequests(self._database_url))
+        try:
+            asyncio.run(refresh_all(sessions, tenant_id.bytes))
+        except TenantUnknown:
+            return  # suspended meanwhile
+        except Exception as error:  # the next round may do better
+            logger.error("matching bank accounts of tenant %s: %r", tenant_id, error)
 
     def _fold(self, tenant_id: uuid.UUID) -> None:
         """What was posted since the last round, so that no read of what was known is far behind."""
