@@ -7,27 +7,30 @@ posted after the statement began do not count.
 """
 
 import datetime
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from itertools import groupby
 from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from hpts.accounting.portions import (
-    DIRECTIONS,
+    ENTRY_ID,
     FIRST_DAY,
     FIRST_ENTRY,
     LAST_DAY,
+    PRINTED_DIRECTIONS,
     WHOLE_ENTRY,
     in_steps,
     shown_details,
     within_lines,
 )
+from hpts.accounting.tables import Filling, Lines, Open, Pattern, filled
 from hpts.domain.accounts import Account
 from hpts.domain.entries import format_timestamp
 from hpts.domain.limits import ENTRIES_SEARCHED_MAX
 from hpts.store.accounting_reads import AccountingReads, AccountKey
-from hpts.store.reads import EntryRow, LineRow
+from hpts.store.reads import EntryRow
 
 
 class AccountStatementQuery(NamedTuple):
@@ -47,12 +50,12 @@ class AccountStatementLine(msgspec.Struct, frozen=True):
     direction: str
     amount_minor: str
     balance_minor: str
-    loan_id: str | UnsetType
-    borrower_id: str | UnsetType
-    reverses_entry_id: str | UnsetType
-    external_ref: str | UnsetType
-    description: str | UnsetType
-    requested_effective_at: str | UnsetType
+    loan_id: str | UnsetType = UNSET
+    borrower_id: str | UnsetType = UNSET
+    reverses_entry_id: str | UnsetType = UNSET
+    external_ref: str | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    requested_effective_at: str | UnsetType = UNSET
 
 
 class Reached(msgspec.Struct, frozen=True, array_like=True):
@@ -67,9 +70,10 @@ class Reached(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Portion(NamedTuple):
-    """The next lines, what was reached with them, how many entries have been searched through."""
+    """The next lines (with the columns of AccountStatementLine), what was reached with them, how
+    many entries have been searched through."""
 
-    lines: list[AccountStatementLine]
+    lines: list[Lines]
     reached: Reached
     entries: int
 
@@ -108,7 +112,7 @@ class AccountStatement:
         reached: Reached | None = start
         searched = 0
         async for portion in self.portions(start, page_size + 2):
-            lines += portion.lines
+            lines += _shown(portion.lines)
             reached = portion.reached
             searched += portion.entries
             if len(lines) > page_size or searched >= ENTRIES_SEARCHED_MAX:
@@ -151,26 +155,45 @@ class AccountStatement:
     async def _read_lines(
         self, entries: list[EntryRow], reached: Reached
     ) -> AsyncIterator[Portion]:
-        by_id = {entry.journal_entry_id: entry for entry in entries}
-        found = await self._reads.account_lines(self._tenant_id, self._query.key, list(by_id))
-        rows = [
-            row
-            for row in found
-            if row.journal_entry_id != reached.journal_entry_id or row.sequence > reached.sequence
-        ]
+        by_id = {entry.journal_entry_id.encode(): entry for entry in entries}
+        found = await self._reads.account_lines(
+            self._tenant_id, self._query.key, [entry.journal_entry_id for entry in entries]
+        )
+        last_entry, last_sequence = reached.journal_entry_id.encode(), reached.sequence
+        rows = [row for row in found if row[0] != last_entry or int(row[1] or 0) > last_sequence]
         balance = reached.balance_minor
         for some in in_steps(rows):
-            lines = []
-            for row in some:
-                amount = int(row.amount_minor)
-                balance += amount if row.direction == self.account.normal_balance else -amount
-                lines.append(_line(by_id[row.journal_entry_id], row, balance))
-            yield Portion(lines, _reached_at(lines[-1], reached.newest_entry_id), 0)
+            lines: list[Lines] = []
+            for entry_id, of_entry in groupby(some, ENTRY_ID):
+                entry = by_id[entry_id or b""]
+                balance, fillings = self._fill(of_entry, balance)
+                lines.append(Lines(_pattern(entry), fillings))
+            yield Portion(
+                lines,
+                Reached(
+                    entry.effective_at,
+                    entry.journal_entry_id,
+                    int(some[-1][1] or 0),
+                    balance,
+                    reached.newest_entry_id,
+                ),
+                0,
+            )
         last = entries[-1]
         reached = Reached(
             last.effective_at, last.journal_entry_id, WHOLE_ENTRY, balance, reached.newest_entry_id
         )
         yield Portion([], reached, len(entries))
+
+    def _fill(self, rows: Iterable[Filling], balance: int) -> tuple[int, list[Filling]]:
+        """The balance after the rows of read_lines, and what they put into the open cells."""
+        normal = self.account.normal_balance.encode()
+        fillings: list[Filling] = []
+        for _, sequence, _, direction, minor, _, _, loan_id, borrower_id in rows:
+            balance += int(minor or 0) if direction == normal else -int(minor or 0)
+            printed = PRINTED_DIRECTIONS[direction or b""]
+            fillings.append((sequence, printed, minor, b"%d" % balance, loan_id, borrower_id))
+        return balance, fillings
 
 
 async def open_account_statement(
@@ -215,21 +238,34 @@ def _day_after(day: str) -> str:
     return (datetime.date.fromisoformat(day) + datetime.timedelta(1)).isoformat()
 
 
-def _line(entry: EntryRow, row: LineRow, balance_minor: int) -> AccountStatementLine:
+def _pattern(entry: EntryRow) -> Pattern:
+    """What an entry's lines have in common, in the order of AccountStatementLine."""
     details = shown_details(entry.details)
-    return AccountStatementLine(
-        row.journal_entry_id,
-        row.sequence,
+    return (
+        entry.journal_entry_id,
+        Open.NUMBER,
         entry.event_type,
         entry.effective_at,
         format_timestamp(entry.posted_at),
-        DIRECTIONS[row.direction],
-        row.amount_minor,
-        str(balance_minor),
-        row.loan_id or UNSET,
-        row.borrower_id or UNSET,
+        Open.TEXT,  # direction
+        Open.TEXT,  # amount
+        Open.TEXT,  # balance
+        Open.TEXT,  # loan
+        Open.TEXT,  # borrower
         entry.reverses_entry_id or UNSET,
         details.external_ref,
         details.description,
         details.requested_effective_at,
     )
+
+
+def _shown(lines: list[Lines]) -> list[AccountStatementLine]:
+    names = AccountStatementLine.__struct_fields__
+    return [
+        msgspec.convert(
+            {name: cell for name, cell in zip(names, row, strict=True) if cell is not UNSET},
+            AccountStatementLine,
+        )
+        for pattern, fillings in lines
+        for row in [filled(pattern, filling) for filling in fillings]
+    ]

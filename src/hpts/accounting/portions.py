@@ -5,6 +5,7 @@ open for a slow reader, and memory does not grow with the ledger.
 """
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import TypeVar
 
 import msgspec
@@ -20,6 +21,11 @@ WHOLE_ENTRY = LINES_PER_ENTRY_MAX
 """As the last sequence read of an entry: nothing of it is left."""
 DIRECTIONS = {chr(side): side.name for side in Direction}
 LAYERS = {chr(layer): layer.name for layer in Layer}
+PRINTED_DIRECTIONS = {side.encode(): name.encode() for side, name in DIRECTIONS.items()}
+PRINTED_LAYERS = {layer.encode(): name.encode() for layer, name in LAYERS.items()}
+"""By letter and as bytes, for lines that go into files as PostgreSQL printed them."""
+ENTRY_ID = itemgetter(0)
+"""Of a row of read_lines."""
 
 Found = TypeVar("Found")
 

@@ -22,7 +22,7 @@ from hpts.accounting.loan_statement import (
     LoanStatementQuery,
 )
 from hpts.accounting.portions import LAYERS
-from hpts.accounting.tables import Cell, Row, Table, edge_row, once
+from hpts.accounting.tables import Cell, Lines, Row, Table, edge_row, once
 from hpts.accounting.trial_balance import TrialBalance, TrialBalanceLine
 from hpts.domain.limits import EXPORT_ENTRIES_AT_ONCE
 
@@ -68,7 +68,7 @@ def account_table(statement: AccountStatement, query: AccountStatementQuery) -> 
 
 async def _account_rows(
     statement: AccountStatement, query: AccountStatementQuery
-) -> AsyncGenerator[list[Row], None]:
+) -> AsyncGenerator[list[Lines], None]:
     key = query.key
     of_all = (f"{key.account_code:04d}", key.currency, LAYERS[key.layer])
 
@@ -82,12 +82,14 @@ async def _account_rows(
         )
 
     balance = statement.start.balance_minor
-    yield [edge(OPENING, query.from_date, balance)]
+    yield [Lines(edge(OPENING, query.from_date, balance))]
     async for portion in statement.portions(statement.start, EXPORT_ENTRIES_AT_ONCE):
         balance = portion.reached.balance_minor
         if portion.lines:
-            yield [(LINE, *of_all, *astuple(line)) for line in portion.lines]
-    yield [edge(CLOSING, query.to_date, balance)]
+            yield [
+                Lines((LINE, *of_all, *pattern), fillings) for pattern, fillings in portion.lines
+            ]
+    yield [Lines(edge(CLOSING, query.to_date, balance))]
 
 
 def loan_statement_table(statement: LoanStatement, query: LoanStatementQuery) -> Table:
@@ -98,7 +100,7 @@ def loan_statement_table(statement: LoanStatement, query: LoanStatementQuery) ->
 
 async def _loan_rows(
     statement: LoanStatement, query: LoanStatementQuery
-) -> AsyncGenerator[list[Row], None]:
+) -> AsyncGenerator[list[Lines], None]:
     of_all = (query.loan_id, statement.terms.currency)
 
     def edge(row: str, day: str | None, owed: LoanComponents) -> Row:
@@ -115,11 +117,11 @@ async def _loan_rows(
     while True:
         page = await statement.read_page(EXPORT_ENTRIES_AT_ONCE, reached)
         if is_first:
-            yield [edge(OPENING, query.from_date, page.opening)]
+            yield [Lines(edge(OPENING, query.from_date, page.opening))]
             is_first = False
-        yield [(LINE, *of_all, *astuple(line)) for line in page.lines]
+        yield [Lines((LINE, *of_all, *astuple(line))) for line in page.lines]
         if page.reached is None:
-            yield [edge(CLOSING, query.to_date, page.closing)]
+            yield [Lines(edge(CLOSING, query.to_date, page.closing))]
             return
         reached = page.reached
 

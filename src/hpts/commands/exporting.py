@@ -29,7 +29,7 @@ from hpts.accounting.report_tables import (
     loan_table,
     trial_balance_table,
 )
-from hpts.accounting.tables import FORMS, Row, Table
+from hpts.accounting.tables import FORMS, Lines, Table
 from hpts.accounting.trial_balance import TrialBalanceQuery, read_trial_balance
 from hpts.commands.arguments import (
     CommandError,
@@ -119,9 +119,9 @@ async def _write(database_url: str, chosen: argparse.Namespace, file: IO[bytes])
         form = FORMS[chosen.format](table.columns)
         file.write(form.head())
         count, told_at = 0, time.monotonic()
-        async for rows in _ahead(table.portions):
-            file.write(form.body(rows))
-            count += len(rows)
+        async for portion in _ahead(table.portions):
+            file.write(form.body(portion))
+            count += sum(len(lines.fillings) for lines in portion)
             if time.monotonic() - told_at > PROGRESS_SECONDS:
                 told_at = time.monotonic()
                 print(f"hpts export: {count:,} rows", file=sys.stderr)
@@ -129,13 +129,13 @@ async def _write(database_url: str, chosen: argparse.Namespace, file: IO[bytes])
         pool.close()
 
 
-async def _ahead(portions: AsyncIterator[list[Row]]) -> AsyncIterator[list[Row]]:
+async def _ahead(portions: AsyncIterator[list[Lines]]) -> AsyncIterator[list[Lines]]:
     """The portions, each asked for while the one before is written."""
     following = asyncio.ensure_future(anext(portions, None))
-    while (rows := await following) is not None:
+    while (portion := await following) is not None:
         following = asyncio.ensure_future(anext(portions, None))
         await asyncio.sleep(0)  # so that its query is under way
-        yield rows
+        yield portion
 
 
 @contextmanager

@@ -114,9 +114,9 @@ STREAM_STALL_SECONDS_MAX = 30
 """How long a client may take nothing of an export before its connection is broken off."""
 STREAM_BYTES_AHEAD_MAX = 1024 * 1024
 """How far an export may be ahead of its client."""
-EXPORT_ENTRIES_AT_ONCE = 250
+EXPORT_ENTRIES_AT_ONCE = 1_000
 """Entries that one query of an export reads."""
-EXPORT_LINES_AT_ONCE = 1_000
+EXPORT_LINES_AT_ONCE = 2_500
 """Lines that an export reads, if they are not of one entry, and renders at a time: payments wait in
 the same event loop meanwhile."""
 

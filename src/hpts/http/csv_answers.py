@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 
-from hpts.accounting.tables import CsvForm, Row, Table
+from hpts.accounting.tables import CsvForm, Lines, Table
 from hpts.http.messages import NO_STORE, Response, StreamedResponse
 
 CSV = ("content-type", "text/csv; charset=utf-8; header=present")
@@ -13,23 +13,23 @@ async def whole_csv(table: Table) -> Response:
     """A small table in one piece."""
     form = CsvForm(table.columns)
     chunks = [form.head()]
-    async for rows in table.portions:
-        chunks.append(form.body(rows))
+    async for portion in table.portions:
+        chunks.append(form.body(portion))
     return Response(200, b"".join(chunks), _headers(table))
 
 
 async def streamed_csv(table: Table) -> StreamedResponse:
     """A table of any length. Its first portion is read before this returns, so that what fails at
     once is a problem and no broken stream."""
-    first: list[Row] = await anext(table.portions, [])
+    first: list[Lines] = await anext(table.portions, [])
     return StreamedResponse(200, b"", _headers(table), chunks=_chunks(table, first))
 
 
-async def _chunks(table: Table, first: list[Row]) -> AsyncGenerator[bytes, None]:
+async def _chunks(table: Table, first: list[Lines]) -> AsyncGenerator[bytes, None]:
     form = CsvForm(table.columns)
     yield form.head() + form.body(first)
-    async for rows in table.portions:
-        yield form.body(rows)
+    async for portion in table.portions:
+        yield form.body(portion)
 
 
 def _headers(table: Table) -> list[tuple[str, str]]:

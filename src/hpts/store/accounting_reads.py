@@ -11,7 +11,7 @@ from typing import NamedTuple
 from hpts.domain.accounts import Account
 from hpts.domain.instants import Instant
 from hpts.store.known_reads import KnownReads, known_steps
-from hpts.store.reads import NEWEST, EntryRow, LineRow, entry_of, line_of
+from hpts.store.reads import NEWEST, EntryRow, entry_of
 from hpts.store.tenancy import RunForTenant
 from hpts.store.wire import Rows, Step
 
@@ -182,15 +182,13 @@ class AccountingReads:
             return None
         return _text(rows[0][2]), [entry_of(row) for row in rows if row[0] is not None]
 
-    async def account_lines(
-        self, tenant_id: bytes, key: AccountKey, entry_ids: list[str]
-    ) -> list[LineRow]:
-        """The account's lines in the entries, entry by entry in their order."""
-        wanted = _array(entry_ids)
+    async def account_lines(self, tenant_id: bytes, key: AccountKey, entry_ids: list[str]) -> Rows:
+        """The account's lines in the entries, entry by entry in their order, as `lines` has it."""
         (lines,) = await self._run(
-            tenant_id, _step("read_account_lines", tenant_id, wanted, *key.parameters)
+            tenant_id,
+            _step("read_account_lines", tenant_id, _array(entry_ids), *key.parameters),
         )
-        return [line_of(row) for row in lines]
+        return lines
 
     async def loan(self, tenant_id: bytes, loan_id: str) -> LoanFacts | None:
         """The loan, or None when there is no such loan."""
@@ -267,10 +265,11 @@ class AccountingReads:
         )
         return [(int(row[-1] or 0), entry_of(row[:-1])) for row in rows]
 
-    async def lines(self, tenant_id: bytes, entry_ids: list[str]) -> list[LineRow]:
-        """The lines of the entries, entry by entry in their order."""
+    async def lines(self, tenant_id: bytes, entry_ids: list[str]) -> Rows:
+        """The lines of the entries, entry by entry in their order: rows of read_lines, for there
+        may be a million of them."""
         (lines,) = await self._run(tenant_id, _step("read_lines", tenant_id, _array(entry_ids)))
-        return [line_of(row) for row in lines]
+        return lines
 
 
 def _step(statement: str, tenant_id: bytes, *parameters: bytes | None) -> Step:
