@@ -85,15 +85,21 @@ def test_bytes_changed_at_random_end_as_a_statement_or_a_refusal(name: str, seed
          "line 23, Stmt[1]/Ntry[1]/Amt", "invalid"),
         (lambda: changed("mt940.sta", "CR250,00", "CR250,05"), "line 2, statement 1",
          "does_not_add_up"),
-        (lambda: changed("mt940.sta", ":61:260303D", ":61:26XX03D"), "line 16, statement 2",
+        (lambda: changed("mt940.sta", ":61:260303D", ":61:26XX03D"), "line 20, statement 2, :61:",
          "invalid"),
+        (lambda: changed("mt940.sta", ":62F:C260303", ":62F:C260230"),
+         "line 22, statement 2, :62F:", "invalid"),
+        (lambda: changed("mt940.sta", "D1000,00", "D1000.00"), "line 16, statement 2", "invalid"),
         (lambda: changed("mt940.sta", ":62F:C260302EUR", ":62F:C260302USD"),
          "line 2, statement 1", "currency"),
         (lambda: changed("mt940.sta", "D1000,00", "D1000,001"), "line 20, statement 2, :61:",
          "invalid"),
         (lambda: changed("bai2.txt", "16,165,15000", "16,165,15001"), "line 10 or before",
          "invalid"),
-        (lambda: changed("bai2.txt", "16,165", "16,999"), "line 5 or before", "invalid"),
+        (lambda: changed("bai2.txt", "16,165", "16,001"), "line 5 or before", "invalid"),
+        (lambda: changed("bai2.txt", "CITIUS33,1,", "CITIUS33,2,"), "group 1", "invalid"),
+        (lambda: changed("bai2.txt", "CITIUS33,1,", "CITIUS33,3,"), "group 1", "invalid"),
+        (lambda: changed("bai2.txt", "CITIUS33,1,", "CITIUS33,4,"), "group 1", "invalid"),
         (lambda: changed("bai2.txt", ",USD,010", ",US1,010"), "account 1 (9876543210)", "currency"),
         (lambda: changed("ofx1.ofx", "<TRNAMT>150.00", "<TRNAMT>150.005"), "line 17, TRNAMT",
          "invalid"),
@@ -108,6 +114,13 @@ def test_bytes_changed_at_random_end_as_a_statement_or_a_refusal(name: str, seed
          "line 3, date", "invalid"),
         (lambda: csv_statement(currency="XXX", day="2026-03-02", opening="0", closing="0"),
          "line 2, currency", "currency"),
+        (lambda: csv_statement(Line("2026-W10-1", "5"), day="2026-03-02", opening="0", closing="5"),
+         "line 3, date", "invalid"),
+        (lambda: csv_statement(Line("9999-12-31", "5"), day="2026-03-02", opening="0", closing="5"),
+         "line 3", "invalid"),
+        (lambda: csv_statement(Line("0001-01-01", "5"), day="2026-03-02", opening="0", closing="5"),
+         "line 3", "invalid"),
+        (lambda: csv_statement(day="2080-01-01", opening="0", closing="0"), "line 2", "invalid"),
         (f"{HEADER}\nline,A,USD,S,2026-03-02,,5,,,".encode, "line 2", "invalid"),
         (f"{HEADER}\nopening,A,USD".encode, "line 2", "invalid"),
         (lambda: b"record,amount\nline,5", "line 1", "invalid"),
@@ -123,11 +136,21 @@ def test_what_is_wrong_is_said_with_its_place(
     assert (first.field, first.code) == (place, code), first
 
 
+def test_a_line_that_cannot_be_read_is_said_once_and_not_as_a_sum_that_is_wrong() -> None:
+    errors = refused(
+        csv_statement(Line("2026-03-02", "5,00"), day="2026-03-02", opening="0", closing="5")
+    )
+    assert [error.field for error in errors] == ["line 3"]
+    errors = refused(
+        csv_statement(Line("2026-03-02", "5x"), day="2026-03-02", opening="0", closing="5")
+    )
+    assert [error.field for error in errors] == ["line 3, amount"]
+
+
 def test_everything_that_is_wrong_is_listed_at_once() -> None:
     lines = [Line("2026-03-02", "a"), Line("2026-03-02", "5.00"), Line("2026-3-2", "1")]
     errors = refused(csv_statement(*lines, day="2026-03-02", opening="0", closing="6.00"))
-    assert [error.field for error in errors] == ["line 3, amount", "line 5, date", "line 2"]
-    assert errors[2].code == "does_not_add_up"
+    assert [error.field for error in errors] == ["line 3, amount", "line 5, date"]
 
 
 def test_a_bai2_file_that_ends_before_its_trailer_is_refused_at_once() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hpts.bank_files.formats import READERS, read
 from hpts.domain.bank_statements import Statement, content_digest, outline_digest
 
-from .banking import FILES
+from .banking import FILES, Line, csv_statement
 
 FORMAT_OF = {
     "camt053-v2.xml": "camt053",
@@ -25,6 +25,10 @@ def statements_of(name: str) -> list[Statement]:
     found, statements = read((FILES / name).read_bytes(), None)
     assert found == FORMAT_OF[name]
     return statements
+
+
+def file(name: str) -> bytes:
+    return (FILES / name).read_bytes()
 
 
 def moved(statement: Statement) -> list[int]:
@@ -132,6 +136,67 @@ def test_xml_is_read_in_any_encoding_that_it_declares(encoding: str) -> None:
 def test_a_bank_that_writes_latin_1_is_read() -> None:
     content = (FILES / "mt940.sta").read_bytes().replace(b"Gebuehr", "Gebühr".encode("latin-1"))
     assert read(content, None)[1][0].lines[2].text == "Gebühr storniert"
+
+
+def test_bai2_with_type_codes_of_the_banks_own() -> None:
+    text = file("bai2.txt").decode()
+    own = text.replace("16,165,", "16,920,").replace("16,555,", "16,975,").encode()
+    assert [line.amount_minor for line in read(own, None)[1][0].lines] == [
+        line.amount_minor for line in read(text.encode(), None)[1][0].lines
+    ]
+
+
+def test_mt940_means_the_years_1980_to_2079() -> None:
+    text = file("mt940.sta").decode()
+    for years, meant in (("99", 1999), ("80", 1980), ("79", 2079)):
+        dated = text.replace("C26", f"C{years}").replace(":61:26", f":61:{years}")
+        statements = read(dated.encode(), None)[1]
+        assert {statement.to_date.year for statement in statements} == {meant}
+        assert {line.booked_on.year for one in statements for line in one.lines} == {meant}
+
+
+@pytest.mark.parametrize("kind", ["\u2028", "\x0c", "\x85"])
+def test_only_the_ends_of_lines_end_a_line(kind: str) -> None:
+    text = f"left{kind}right"
+    csv = csv_statement(
+        Line("2026-03-02", "5.00", text=text), day="2026-03-02", opening="0.00", closing="5.00"
+    )
+    bai2 = file("bai2.txt").decode().replace("BRANCH DEPOSIT", text).encode()
+    assert read(csv, None)[1][0].lines[0].text == "left right"
+    assert any("left right" in line.text for line in read(bai2, None)[1][0].lines)
+
+
+def test_a_quoted_line_end_and_a_quoted_header_are_taken() -> None:
+    plain = csv_statement(
+        Line("2026-03-02", "5.00", text='"left\nright"'),
+        day="2026-03-02", opening="0.00", closing="5.00",
+    )  # fmt: skip
+    quoted = plain.replace(b"record,account,", b'"record","account",', 1)
+    assert read(quoted, None)[1][0].lines[0].text == "left right"
+
+
+def test_a_comment_inside_an_amount_is_no_part_of_it() -> None:
+    text = file("camt053-v2.xml")
+    commented = text.replace(b">250.00<", b">25<!-- cut -->0.00<").replace(
+        b"<BookgDt><Dt>", b"<BookgDt><!-- booked --><Dt>"
+    )
+    assert commented.count(b"<!--") > 2
+    assert [one.lines for one in read(commented, None)[1]] == [
+        one.lines for one in read(text, None)[1]
+    ]
+
+
+def test_ofx_amounts_may_leave_out_the_nought() -> None:
+    text = file("ofx1.ofx").decode()
+    (plain,) = read(text.replace("<TRNAMT>150.00", "<TRNAMT>0.50").encode(), None)[1]
+    (bare,) = read(text.replace("<TRNAMT>150.00", "<TRNAMT>.50").encode(), None)[1]
+    assert bare.lines == plain.lines
+
+
+def test_what_windows_wrote_keeps_its_characters() -> None:
+    windows = file("bai2.txt").decode().replace("BRANCH DEPOSIT", "5 \u20ac \u2013 M\u00fcller")
+    texts = [line.text for line in read(windows.encode("cp1252"), None)[1][0].lines]
+    assert any("5 \u20ac \u2013 M\u00fcller" in text for text in texts)
 
 
 def test_the_content_of_a_statement_is_what_it_says_not_where_it_stands() -> None:

@@ -8,9 +8,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bai2 import bai2
-from bai2.constants import TypeCodeTransaction
+from bai2.constants import (
+    GroupStatus,
+    TypeCode,
+    TypeCodeLevel,
+    TypeCodes,
+    TypeCodeTransaction,
+)
 
-from hpts.bank_files.decoding import decode
+from hpts.bank_files.decoding import decode, lines_of
+from hpts.bank_files.values import read_currency
 from hpts.domain.bank_statements import (
     Errors,
     Statement,
@@ -25,10 +32,18 @@ from hpts.domain.limits import (
     STATEMENT_LINES_PER_FILE_MAX,
     STATEMENTS_PER_FILE_MAX,
 )
-from hpts.domain.money import ACTIVE_CURRENCIES
 
 OPENING, CLOSING = "010", "015"
 SIDES = {TypeCodeTransaction.credit: 1, TypeCodeTransaction.debit: -1}
+OWN_CODES = {
+    TypeCodeTransaction.credit: range(920, 960),
+    TypeCodeTransaction.debit: range(960, 1000),
+}
+"""What a bank may use as it likes, which the library does not know."""
+for _transaction, _codes in OWN_CODES.items():
+    for _code in map(str, _codes):
+        _own = TypeCode(_code, _transaction, TypeCodeLevel.detail, "Of the bank's own")
+        TypeCodes.setdefault(_code, _own)
 RETURNED = ("return", "reversal", "reversed")
 """Words by which a type code says that it undoes something."""
 
@@ -37,7 +52,7 @@ class _Lines:
     """The file's records one by one; `number` is the line that was read last."""
 
     def __init__(self, text: str) -> None:
-        self._lines = text.splitlines()
+        self._lines = lines_of(text)
         self.number = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -61,6 +76,10 @@ def read_bai2(content: bytes) -> list[Statement]:
         # The library has read one record ahead.
         place = f"line {max(1, lines.number - 1)} or before"
         raise invalid(place, f"cannot be read as BAI2: {said}") from error
+    for at, group in enumerate(file.children, 1):
+        if group.header.group_status is not GroupStatus.update:
+            message = "changes or tests what was sent (status in 02): have it sent as new (1)"
+            raise invalid(f"group {at}", message)
     accounts = [(group, account) for group in file.children for account in group.children]
     if len(accounts) > STATEMENTS_PER_FILE_MAX:
         raise invalid("line 1", f"must hold at most {STATEMENTS_PER_FILE_MAX} accounts")
@@ -77,10 +96,12 @@ def read_bai2(content: bytes) -> list[Statement]:
 def _check_end(text: str) -> None:
     """One trailer, and it is the last record: of a file that ends sooner the library would read the
     last record for ever, and what follows the trailer it would leave out."""
-    codes = [line.strip()[:3] for line in text.splitlines() if line.strip()]
+    lines = lines_of(text)
+    codes = [line.strip()[:3] for line in lines if line.strip()]
     if codes.count("99,") != 1 or codes[-1] != "99,":
-        number = len(text.splitlines()) or 1
-        raise invalid(f"line {number}", "must end with its one trailer (99): it may be cut off")
+        raise invalid(
+            f"line {len(lines) or 1}", "must end with its one trailer (99): it may be cut off"
+        )
 
 
 def _statement(header: Any, group: Any, account: Any, at: int) -> Statement:
@@ -90,8 +111,7 @@ def _statement(header: Any, group: Any, account: Any, at: int) -> Statement:
     currency = account.header.currency or group.header.currency
     if not identifier or day is None:
         raise invalid(place, "must have an account number (03) and an as-of date (02)")
-    if currency.encode() not in ACTIVE_CURRENCIES:
-        raise invalid(place, "must be in an ISO 4217 currency (03 or 02)", "currency")
+    read_currency(currency or "", place)
     balances = {
         summary.type_code.code: _amount(summary.amount, place)
         for summary in account.header.summary_items

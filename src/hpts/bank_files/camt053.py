@@ -11,6 +11,7 @@ from typing import Any
 
 from lxml import etree
 
+from hpts.bank_files.values import read_amount, read_currency, read_day
 from hpts.domain.bank_statements import (
     Errors,
     Statement,
@@ -21,7 +22,6 @@ from hpts.domain.bank_statements import (
     make_statement,
 )
 from hpts.domain.limits import STATEMENT_LINES_PER_FILE_MAX, STATEMENTS_PER_FILE_MAX
-from hpts.domain.money import ACTIVE_CURRENCIES, parse_decimal
 
 NAMESPACE = re.compile(
     r"\{urn:iso:std:iso:20022:tech:xsd:camt\.053\.001\.(0[2-9]|1[0-3])\}Document"
@@ -55,7 +55,12 @@ def read_camt053(content: bytes) -> list[Statement]:
 
 def _parse(content: bytes) -> Any:
     parser = etree.XMLParser(
-        resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False, remove_pis=True
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        huge_tree=False,
+        remove_pis=True,
+        remove_comments=True,  # or a text would end where one begins
     )
     try:
         root = etree.fromstring(content, parser)
@@ -191,17 +196,11 @@ def _side(element: Any) -> int:
 
 
 def _currency(amount: Any) -> str:
-    currency = str(amount.get("Ccy", ""))
-    if currency.encode() not in ACTIVE_CURRENCIES:
-        raise invalid(_place(amount), "Ccy must be an active ISO 4217 code", "currency")
-    return currency
+    return read_currency(str(amount.get("Ccy", "")), f"{_place(amount)}/@Ccy")
 
 
 def _amount(element: Any, currency: str) -> int:
-    try:
-        minor = parse_decimal((element.text or "").strip(), currency.encode())
-    except ValueError as error:
-        raise invalid(_place(element), str(error)) from error
+    minor = read_amount((element.text or "").strip(), currency, _place(element))
     if minor < 0:
         raise invalid(_place(element), "must not be negative: CdtDbtInd says the side")
     return minor
@@ -210,10 +209,7 @@ def _amount(element: Any, currency: str) -> int:
 def _day(element: Any) -> datetime.date:
     """The day of a date or of an instant as the bank wrote it."""
     given = element.text if len(element) == 0 else element[0].text
-    try:
-        return datetime.date.fromisoformat((given or "").strip()[:10])
-    except ValueError:
-        raise invalid(_place(element), "must be a date (YYYY-MM-DD)") from None
+    return read_day((given or "").strip()[:10], _place(element))
 
 
 def _find(element: Any, path: str) -> Any:

@@ -6,9 +6,11 @@ signed decimals with a point, money in above zero.
 
 import csv
 import datetime
+import io
 from collections.abc import Iterator
 
 from hpts.bank_files.decoding import decode
+from hpts.bank_files.values import read_amount, read_currency, read_day
 from hpts.domain.bank_statements import (
     Errors,
     Statement,
@@ -19,7 +21,6 @@ from hpts.domain.bank_statements import (
     make_statement,
 )
 from hpts.domain.limits import STATEMENT_LINES_PER_FILE_MAX, STATEMENTS_PER_FILE_MAX
-from hpts.domain.money import ACTIVE_CURRENCIES, parse_decimal
 
 COLUMNS = (
     "record", "account", "currency", "statement", "date", "value_date", "amount", "bank_reference",
@@ -37,6 +38,8 @@ class _Open:
         self.day = _day(row, "date", place)
         self.opening_minor = _amount(row, place)
         self.lines: list[StatementLine] = []
+        self.is_whole = True
+        """False once a row of it was refused: what the others add up to says nothing."""
 
     def accepts(self, row: Row) -> bool:
         return all(row[name] == self.row[name] for name in ("account", "currency", "statement"))
@@ -51,6 +54,8 @@ def read_csv(content: bytes) -> list[Statement]:
             current = _take(row, place, current, statements)
         except StatementInvalid as error:
             errors.add(error)
+            if current is not None:
+                current.is_whole = False
             if row["record"] == "closing":
                 current = None
     if current is not None:
@@ -62,7 +67,7 @@ def read_csv(content: bytes) -> list[Statement]:
 
 
 def _rows(content: bytes) -> Iterator[tuple[str, Row]]:
-    rows = csv.reader(decode(content).splitlines(), strict=True)
+    rows = csv.reader(io.StringIO(decode(content), newline=""), strict=True)
     try:
         header = tuple(name.strip() for name in next(rows, ()))
         if header != COLUMNS:
@@ -81,8 +86,7 @@ def _rows(content: bytes) -> Iterator[tuple[str, Row]]:
 
 def _take(row: Row, place: str, current: _Open | None, statements: list[Statement]) -> _Open | None:
     """The statement that is open after the row."""
-    if row["currency"].encode() not in ACTIVE_CURRENCIES:
-        raise invalid(f"{place}, currency", "must be an ISO 4217 code", "currency")
+    read_currency(row["currency"], f"{place}, currency")
     if row["record"] == "opening":
         if current is not None:
             raise invalid(place, f"the statement of {current.place} has no closing row")
@@ -94,20 +98,23 @@ def _take(row: Row, place: str, current: _Open | None, statements: list[Statemen
     if row["record"] == "line":
         current.lines.append(_line(row, place))
         return current
-    statements.append(
-        make_statement(
-            identifier=row["account"],
-            currency=row["currency"],
-            statement_ref=row["statement"],
-            opening_minor=current.opening_minor,
-            closing_minor=_amount(row, place),
-            closing_on=_day(row, "date", place),
-            from_date=current.day,
-            lines=current.lines,
-            place=current.place,
-        )
-    )
+    if current.is_whole:
+        statements.append(_statement(current, row, place))
     return None
+
+
+def _statement(current: _Open, row: Row, place: str) -> Statement:
+    return make_statement(
+        identifier=row["account"],
+        currency=row["currency"],
+        statement_ref=row["statement"],
+        opening_minor=current.opening_minor,
+        closing_minor=_amount(row, place),
+        closing_on=_day(row, "date", place),
+        from_date=current.day,
+        lines=current.lines,
+        place=current.place,
+    )
 
 
 def _line(row: Row, place: str) -> StatementLine:
@@ -123,14 +130,8 @@ def _line(row: Row, place: str) -> StatementLine:
 
 
 def _amount(row: Row, place: str) -> int:
-    try:
-        return parse_decimal(row["amount"], row["currency"].encode())
-    except ValueError as error:
-        raise invalid(f"{place}, amount", str(error)) from error
+    return read_amount(row["amount"], row["currency"], f"{place}, amount")
 
 
 def _day(row: Row, name: str, place: str) -> datetime.date:
-    try:
-        return datetime.date.fromisoformat(row[name])
-    except ValueError:
-        raise invalid(f"{place}, {name}", "must be a date (YYYY-MM-DD)") from None
+    return read_day(row[name], f"{place}, {name}")

@@ -16,7 +16,7 @@ READERS = {
 SIGNS = (
     ("ofx", re.compile(rb"\A\s*(OFXHEADER\s*:|(<\?[^>]*\?>\s*)*<OFX>)")),
     ("bai2", re.compile(rb"\A\s*01,")),
-    ("csv", re.compile(rb"\A\s*record,")),
+    ("csv", re.compile(rb'\A\s*"?record"?,')),
     ("mt940", re.compile(rb"(\A|\n):20:")),
     ("camt053", re.compile(rb"\A\s*<|\A\xff\xfe|\A\xfe\xff")),
 )

@@ -7,13 +7,13 @@ name. Lines that it would merge or drop are noticed by counting.
 import datetime
 import re
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
 from mt940.models import Balance, Transactions
 from mt940.options import Options
 
 from hpts.bank_files.decoding import decode
+from hpts.bank_files.values import read_amount, read_currency
 from hpts.domain.bank_statements import (
     Errors,
     Statement,
@@ -24,10 +24,12 @@ from hpts.domain.bank_statements import (
     make_statement,
 )
 from hpts.domain.limits import STATEMENT_LINES_PER_FILE_MAX, STATEMENTS_PER_FILE_MAX
-from hpts.domain.money import ACTIVE_CURRENCIES, parse_decimal
 
 BLOCK = re.compile(r"^(?=:20:)", re.MULTILINE)
 LINE = re.compile(r"^:61:", re.MULTILINE)
+FIELD = re.compile(r"^:(60[FM]|61|62[FM]):", re.MULTILINE)
+CENTURY_ENDS = 2079
+"""SWIFT's two digits of a year from 80 on are of the century before."""
 OPENING = ("final_opening_balance", "opening_balance", "intermediate_opening_balance")
 CLOSING = ("final_closing_balance", "closing_balance", "intermediate_closing_balance")
 REFERENCES = ("customer_reference", "end_to_end_reference")
@@ -72,7 +74,8 @@ def _statement(block: str, first_line: int, at: int) -> Statement:
         parsed.parse(block)
     except Exception as error:  # whatever the library trips over is the file's fault
         shown = [part for part in error.args if isinstance(part, str)][-1:]
-        raise invalid(place, f"cannot be read as MT940: {''.join(shown)[:200]!r}") from error
+        message = f"cannot be read as MT940: {''.join(shown)[:200]!r}"
+        raise invalid(_place_of(error, block, first_line, place), message) from error
     data: dict[str, Any] = parsed.data
     if not data.get("account_identification"):
         raise invalid(place, "must name the account (:25:)")
@@ -80,7 +83,7 @@ def _statement(block: str, first_line: int, at: int) -> Statement:
     opening, opening_currency = _balance(data, OPENING, place, ":60F:")
     if opening_currency != currency:
         raise invalid(place, "the balances must be in one currency", "currency")
-    found = [one for one in parsed.transactions if "amount" in one.data]
+    found = [one for one in parsed.transactions if "amount" in one.data and one.data.get("id")]
     if len(found) != len(places):
         raise invalid(place, "every :61: line must be whole: date, side, amount and type code")
     numbers = [data.get("statement_number"), data.get("sequence_number")]
@@ -90,12 +93,27 @@ def _statement(block: str, first_line: int, at: int) -> Statement:
         statement_ref=" ".join(
             [data.get("transaction_reference") or "", "/".join(n for n in numbers if n)]
         ),
-        opening_minor=_minor(opening.amount.amount, currency, place),  # type: ignore[union-attr]
-        closing_minor=_minor(closing.amount.amount, currency, place),  # type: ignore[union-attr]
+        opening_minor=_minor(opening, currency, f"{place}, :60F:"),
+        closing_minor=_minor(closing, currency, f"{place}, :62F:"),
         closing_on=_day(closing.date, place),
         lines=[_line(one.data, currency, where) for one, where in zip(found, places, strict=True)],
         place=place,
     )
+
+
+def _place_of(error: Exception, block: str, first_line: int, place: str) -> str:
+    """Where in the block the library tripped: at the first field that alone makes it trip alike."""
+    starts = [found.start() for found in FIELD.finditer(block)]
+    for start, end in zip(starts, [*starts[1:], len(block)], strict=True):
+        field = block[start:end]
+        try:
+            Transactions(options=Options.all()).parse(field)
+        except Exception as alone:  # as above
+            if repr(alone) == repr(error):
+                line = first_line + block.count("\n", 0, start)
+                statement = place.partition(", ")[2]
+                return f"line {line}, {statement}, {field[: field.index(':', 1) + 1]}"
+    return place
 
 
 def _balance(
@@ -104,11 +122,12 @@ def _balance(
     for name in names:
         balance = data.get(name)
         if balance is not None:
-            currency = str(balance.amount.currency)
-            if currency.encode() not in ACTIVE_CURRENCIES:
-                raise invalid(f"{place}, {tag}", "must be in an ISO 4217 currency", "currency")
-            return balance, currency
+            return balance, read_currency(str(balance.amount.currency), f"{place}, {tag}")
     raise invalid(place, f"must have the balance {tag}: the file may be cut off")
+
+
+def _minor(balance: Balance, currency: str, place: str) -> int:
+    return read_amount(f"{balance.amount.amount:f}", currency, place)  # type: ignore[union-attr]
 
 
 def _line(data: dict[str, Any], currency: str, place: str) -> StatementLine:
@@ -116,7 +135,7 @@ def _line(data: dict[str, Any], currency: str, place: str) -> StatementLine:
     return make_line(
         booked_on=_day(booked, place),
         value_on=_day(data.get("date"), place),
-        amount_minor=_minor(data["amount"].amount, currency, place),
+        amount_minor=read_amount(f"{data['amount'].amount:f}", currency, place),
         bank_reference=data.get("bank_reference") or "",
         references=[data.get(name) or "" for name in REFERENCES],
         text=" ".join(data.get(name) or "" for name in TEXTS),
@@ -125,14 +144,8 @@ def _line(data: dict[str, Any], currency: str, place: str) -> StatementLine:
     )
 
 
-def _minor(amount: Decimal, currency: str, place: str) -> int:
-    try:
-        return parse_decimal(f"{amount:f}", currency.encode())
-    except ValueError as error:
-        raise invalid(place, str(error)) from error
-
-
 def _day(given: Any, place: str) -> datetime.date:
     if not isinstance(given, datetime.date):
         raise invalid(place, "must have a date")
-    return datetime.date(given.year, given.month, given.day)
+    year = given.year - 100 if given.year > CENTURY_ENDS else given.year
+    return datetime.date(year, given.month, given.day)

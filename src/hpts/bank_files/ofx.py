@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from html import unescape
 
 from hpts.bank_files.decoding import decode
+from hpts.bank_files.values import read_amount, read_currency
 from hpts.domain.bank_statements import (
     Errors,
     Statement,
@@ -20,7 +21,6 @@ from hpts.domain.bank_statements import (
     make_statement,
 )
 from hpts.domain.limits import STATEMENT_LINES_PER_FILE_MAX, STATEMENTS_PER_FILE_MAX
-from hpts.domain.money import ACTIVE_CURRENCIES, parse_decimal
 
 DEPTH_MAX = 32
 TAG = re.compile(r"<(?P<close>/?)(?P<name>[A-Z0-9.]{1,32})\s*(?P<empty>/?)>(?P<text>[^<]*)")
@@ -124,9 +124,7 @@ def _close(stack: list[Element], name: str, line: int) -> None:
 
 
 def _statement(element: Element) -> Statement:
-    currency = element.need("CURDEF").text
-    if currency.encode() not in ACTIVE_CURRENCIES:
-        raise invalid(element.need("CURDEF").place, "must be an ISO 4217 code", "currency")
+    currency = read_currency(element.need("CURDEF").text, element.need("CURDEF").place)
     balance = element.need("LEDGERBAL")
     errors, lines = Errors(), list[StatementLine]()
     for transaction in element.walk("STMTTRN"):
@@ -169,10 +167,9 @@ def _line(element: Element, currency: str) -> StatementLine:
 
 
 def _amount(element: Element, currency: str) -> int:
-    try:
-        return parse_decimal(element.text.replace(",", "."), currency.encode())
-    except ValueError as error:
-        raise invalid(element.place, str(error)) from error
+    """The point may be a comma, and the nought before it left out."""
+    written = re.sub(r"^([+-]?)\.", r"\g<1>0.", element.text.replace(",", "."))
+    return read_amount(written, currency, element.place)
 
 
 def _day(element: Element) -> datetime.date:

@@ -16,6 +16,8 @@ from hpts.domain.limits import (
     STATEMENT_REFERENCE_LENGTH_MAX,
     STATEMENT_REFERENCES_MAX,
     STATEMENT_TEXT_LENGTH_MAX,
+    STATEMENT_YEAR_MAX,
+    STATEMENT_YEAR_MIN,
 )
 from hpts.domain.rejections import FieldError
 
@@ -79,7 +81,9 @@ def make_line(
     text: str = "",
     is_reversal: bool = False,
 ) -> StatementLine:
-    """A line with its texts as they are kept: no control characters, bounded, no empty names."""
+    """A line with its texts as they are kept: no control characters, bounded, no empty names.
+    Raises StatementInvalid."""
+    _check_days(place, booked_on, value_on)
     bank = _reference(bank_reference)
     kept = dict.fromkeys(found for found in map(_reference, references) if found)
     return StatementLine(
@@ -107,6 +111,7 @@ def make_statement(
     from_date: datetime.date | None = None,
 ) -> Statement:
     """A statement that adds up. Raises StatementInvalid. Lines that move nothing are left out."""
+    _check_days(place, closing_on, from_date)
     moved = sum(line.amount_minor for line in lines)
     if opening_minor is not None and opening_minor + moved != closing_minor:
         raise invalid(
@@ -132,6 +137,14 @@ def make_statement(
         lines=tuple(line for line in lines if line.amount_minor),
         place=place,
     )
+
+
+def _check_days(place: str, *days: datetime.date | None) -> None:
+    """A day far away is a slip of the bank's, and would stay its account's last one for ever."""
+    for day in days:
+        if day is not None and not STATEMENT_YEAR_MIN <= day.year <= STATEMENT_YEAR_MAX:
+            years = f"{STATEMENT_YEAR_MIN} to {STATEMENT_YEAR_MAX}"
+            raise invalid(place, f"dates must be of the years {years}, not {day}")
 
 
 def content_digest(statement: Statement) -> bytes:

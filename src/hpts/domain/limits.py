@@ -61,6 +61,8 @@ STATEMENT_REFERENCE_LENGTH_MAX = 255
 STATEMENT_REFERENCES_MAX = 16
 STATEMENT_TEXT_LENGTH_MAX = 2_000
 STATEMENT_ERRORS_MAX = 100
+STATEMENT_YEAR_MIN, STATEMENT_YEAR_MAX = 1980, 2079
+"""The century that the two digits of a year in an MT940 can mean."""
 STATEMENT_READING_SECONDS_MAX = 20
 """Processor seconds that reading a file may take, and one more for each MiB of it."""
 STATEMENT_READING_BYTES_MAX = 512 * 1024 * 1024
