@@ -308,7 +308,8 @@ def _tries_again(posting: Posting, error: Exception) -> bool:
         return True
     elif error.sqlstate == LOCK_TIMEOUT:
         posting.answer(OVERLOADED)
-    elif error.sqlstate[:2] in ("53", "57") or error.sqlstate in TRY_AGAIN:
+    elif error.is_passing or error.sqlstate in TRY_AGAIN:
+        logger.warning("the database refuses a posting: %s", error)
         posting.answer(DATABASE_UNAVAILABLE)
     else:
         posting.fail(error)

@@ -106,16 +106,15 @@ def wal_disk_full(world: World, draw: random.Random) -> None:
 
 
 def files_limited(world: World, draw: random.Random) -> None:
-    """No file of PostgreSQL can be written: every disk is full at once. Unlike a full disk it gives
-    this cause no code of its own where a table has to grow, and the server answers 500."""
+    """No file of PostgreSQL can be written: every disk is full at once. Unlike a full disk it has
+    no code of its own where a table has to grow (XX000)."""
     before = world.backends()
-    with world.excusing(500):
-        _limit_postgres(world, 0)
-        try:
-            _await_crash(world, before)
-            hold(world, draw)
-        finally:
-            _limit_postgres(world, NO_LIMIT)
+    _limit_postgres(world, 0)
+    try:
+        _await_crash(world, before)
+        hold(world, draw)
+    finally:
+        _limit_postgres(world, NO_LIMIT)
 
 
 def _limit_postgres(world: World, size: int) -> None:

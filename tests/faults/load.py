@@ -36,8 +36,8 @@ MIX = (
     ("refused", 4),
 )
 REPLAYED_AT_END_MAX = 150
-EXCUSED_EVER = frozenset((401, 500))
-"""While the server's clock is wrong, or PostgreSQL meets errors that say nothing."""
+EXCUSED_EVER = frozenset((401,))
+"""While the server's clock is wrong."""
 
 
 class Excuse(NamedTuple):

@@ -60,7 +60,7 @@ def test_what_may_be_expected_is_its_problem_and_no_error_in_the_log(
     [
         ValueError(SECRET),
         KeyError(SECRET),
-        StatementFailed("lock_loans", "XX000", SECRET),
+        StatementFailed("lock_loans", "XX001", SECRET),
         RecursionError(SECRET),
         MemoryError(SECRET),
         ExceptionGroup(SECRET, [ValueError(SECRET)]),

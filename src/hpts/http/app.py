@@ -230,6 +230,7 @@ def _problem_of(error: Exception, trace_id: str) -> ProblemRaised:
         case ConnectionLost() | KeysUnavailable():
             return ProblemRaised("database_unavailable")
         case StatementFailed() if error.is_passing:
+            logger.warning("the database refuses: %s", error, extra={"trace_id": trace_id})
             return ProblemRaised("database_unavailable")
         case _:
             logger.error("unexpected: %r", error, exc_info=error, extra={"trace_id": trace_id})

@@ -54,6 +54,20 @@ NOT_REPLICATED = "01000"
 pg_cancel_backend does (no timeout of a statement counts then)."""
 
 
+PASSING_CLASSES = frozenset(("08", "40", "53", "55", "57", "58"))
+"""Connection, rollback, resources (a full disk), prerequisites, operators, the system (I/O)."""
+PASSING_STATES = frozenset(("25006", "25P03", "25P04", "XX000"))
+"""A server that is read-only, a transaction that was idle or open for too long, and what PostgreSQL
+has no code for: a file that may not grow (EFBIG, EDQUOT) among them. XX001 and XX002 are not
+here: whoever tries again meets the same corruption."""
+
+
+def is_passing(sqlstate: str | None) -> bool:
+    """Whether the database and not the statement is the cause, so that the same request may succeed
+    later; so is what has no sqlstate, a connection that failed."""
+    return sqlstate is None or sqlstate[:2] in PASSING_CLASSES or sqlstate in PASSING_STATES
+
+
 class ConnectionLost(Exception):
     """The connection failed; whether a COMMIT under way took effect is unknown."""
 
@@ -71,9 +85,8 @@ class StatementFailed(Exception):
 
     @property
     def is_passing(self) -> bool:
-        """Whether the database, not the statement, is the cause: resources, a stop, a timeout, a
-        server that is read-only or busy."""
-        return self.sqlstate[:2] in ("40", "53", "55", "57") or self.sqlstate == "25006"
+        """Whether the database, not the statement, is the cause (see is_passing)."""
+        return is_passing(self.sqlstate)
 
 
 class Step(NamedTuple):
