@@ -43,6 +43,7 @@ from hpts.http.health import Health
 from hpts.http.issuer import DevelopmentIssuer
 from hpts.http.jwks import COOL_DOWN_SECONDS, KEY_SET_BYTES_MAX, KeySource
 from hpts.http.kept_keys import KeptKeys
+from hpts.http.key_record import KeyRecord
 from hpts.http.messages import Response
 from hpts.http.partners import TenantMarks
 from hpts.http.proofs import ProofEndpoints
@@ -60,6 +61,7 @@ from hpts.store.admin_requests import AdminRequests
 from hpts.store.audit import AuditWriter, record_key_event
 from hpts.store.bank_session import BankSessions
 from hpts.store.bank_status import bank_statuses
+from hpts.store.issuer_keys import record_issuer_keys
 from hpts.store.migrate import load_migrations
 from hpts.store.reconcile_schedule import ReconcileSchedule
 from hpts.store.seen_blocks import SeenBlocks
@@ -108,11 +110,13 @@ def build_application() -> RsgiAdapter | AsgiAdapter:
         seen=SEEN_BLOCKS,
         queue_max=settings.queue_limit,
     )
+    key_record = KeyRecord(partial(record_issuer_keys, settings.database_url, settings.issuer))
     keys = KeySource(
         settings.jwks_url,
         refresh_seconds=settings.jwks_refresh_seconds,
         cool_down_seconds=min(COOL_DOWN_SECONDS, settings.jwks_refresh_seconds),
         kept=KEPT_KEYS,
+        note=key_record.note,
     )
     schedule = _reconcile_schedule(settings, settings.database_url)
     is_for_partners = settings.listener == "partner"
@@ -133,7 +137,7 @@ def build_application() -> RsgiAdapter | AsgiAdapter:
         lines=lines,
         problem_base_url=settings.problem_base_url,
         start=partial(_start, ledger, keys, schedule, sampler),
-        stop=partial(_stop, ledger, trail, keys, schedule, sampler, lines),
+        stop=partial(_stop, ledger, trail, keys, key_record, schedule, sampler, lines),
         server_timing=settings.server_timing,
     )
     gc.freeze()  # what lives as long as the worker is never looked at again
@@ -154,6 +158,7 @@ async def _stop(
     ledger: Ledger,
     trail: AuditTrail,
     keys: KeySource,
+    key_record: KeyRecord,
     schedule: ReconcileSchedule | None,
     sampler: Sampler,
     lines: JsonLines,
@@ -164,6 +169,7 @@ async def _stop(
     await trail.stop()  # after the last postings were refused
     sampler.stop()
     await keys.stop()
+    await key_record.stop()
     # Who reads the log or the traces may have stopped: a stop waits for them no longer than this.
     flushing = threading.Thread(target=_flush, args=(lines,), daemon=True)
     flushing.start()

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from hpts.http import jwks
-from hpts.http.jwks import KeySource, load, parse_key_set
+from hpts.http.jwks import KeySet, KeySource, load, parse_key_set
 from hpts.http.kept_keys import KeptKeys
 
 RSA_KEY = rsa.generate_private_key(65_537, 2048)
@@ -444,3 +444,32 @@ MEMBERS = st.sampled_from(("kty", "crv", "alg", "use", "kid", "n", "e", "x", "y"
 def test_no_key_breaks_the_set(jwk: dict[str, Any], changes: dict[str, Any]) -> None:
     body = json.dumps({"keys": [jwk | changes, RSA_JWK | {"kid": "good key"}]}).encode()
     assert parse_key_set(body).knows("good key")
+
+
+def test_only_what_the_issuer_itself_says_anew_is_noted(issuer: Issuer) -> None:
+    noted: list[KeySet] = []
+    kept = KeptKeys(10_000)
+    kept.keep(json.dumps({"keys": [EC_JWK]}).encode())
+
+    async def scenario() -> None:
+        source = KeySource(issuer.url, cool_down_seconds=0, kept=kept, note=noted.append)
+        issuer.status = 503
+        await source.refetch()
+        assert source.current is not None, "the kept keys count"
+        assert noted == [], "and are nobody's word now"
+        for keys in ((RSA_JWK,), (RSA_JWK,), (RSA_JWK, ED_JWK), (ED_JWK,)):
+            issuer.publish(*keys)
+            await source.refetch()
+
+    asyncio.run(scenario())
+    found = [sorted(str(kid) for kid in keys.kids_by_fingerprint().values()) for keys in noted]
+    assert found == [["rsa"], ["ed", "rsa"], ["ed"]]
+
+
+def test_a_key_is_known_by_itself_and_not_by_its_id() -> None:
+    one, other, renamed = (
+        list(parse_key_set(json.dumps({"keys": [jwk]}).encode()).kids_by_fingerprint())
+        for jwk in (RSA_JWK, EC_JWK | {"kid": "rsa"}, RSA_JWK | {"kid": "another"})
+    )
+    assert one == renamed
+    assert one != other

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from hpts.http.issuer import ALL_SCOPES, DEVELOPMENT_ISSUER, DevelopmentIssuer
 from hpts.http.jwks import COOL_DOWN_SECONDS
+from hpts.store.tenants import add_tenant
 from tests.conftest import Server
 
 from .payers import Client
@@ -80,18 +82,18 @@ def rotating_issuer() -> Iterator[Issuer]:
 def token_of(new_tenant: Callable[[], str]) -> Callable[..., str]:
     """A token of one tenant, signed by a key, under any kid."""
     tenant_id = new_tenant()
+    return lambda key, kid=None: signed(key, tenant_id, kid)
 
-    def sign(key: str, kid: str | None = None) -> str:
-        now = int(time.time())
-        claims = {
-            "iss": DEVELOPMENT_ISSUER, "aud": "hpts", "sub": "tester", "tenant_id": tenant_id,
-            "scope": " ".join(ALL_SCOPES), "iat": now, "exp": now + 3600,
-            "jti": str(uuid.uuid4()),
-        }  # fmt: skip
-        headers = {"kid": key if kid is None else kid}
-        return jwt.encode(claims, KEYS[key], algorithm="RS256", headers=headers)
 
-    return sign
+def signed(key: str, tenant_id: str, kid: str | None = None) -> str:
+    now = int(time.time())
+    claims = {
+        "iss": DEVELOPMENT_ISSUER, "aud": "hpts", "sub": "tester", "tenant_id": tenant_id,
+        "scope": " ".join(ALL_SCOPES), "iat": now, "exp": now + 3600,
+        "jti": str(uuid.uuid4()),
+    }  # fmt: skip
+    headers = {"kid": key if kid is None else kid}
+    return jwt.encode(claims, KEYS[key], algorithm="RS256", headers=headers)
 
 
 @contextmanager
@@ -149,6 +151,43 @@ def test_a_new_key_is_good_within_seconds_and_an_old_one_is_not_on_all_workers(
         assert time.monotonic() - began < 5
         for client in clients:
             client.close()
+
+
+def key_events(database_url: str) -> list[tuple[str, str, str]]:
+    with psycopg.connect(database_url) as connection:
+        return connection.execute(
+            "SELECT action, details ->> 'kid', subject FROM audit_events"
+            " WHERE action IN ('key.accept', 'key.withdraw') ORDER BY event_number"
+        ).fetchall()
+
+
+def test_keys_that_come_and_go_are_recorded_once_whatever_the_number_of_workers(
+    own_database_url: str, issuer: DevelopmentIssuer, rotating_issuer: Issuer, tmp_path: Path
+) -> None:
+    def recorded() -> list[tuple[str, str]]:
+        return [(action, kid) for action, kid, _ in key_events(own_database_url)]
+
+    tenant_id = str(add_tenant(own_database_url, "Rotating"))
+    expected = [("key.accept", "old")]
+    with served(own_database_url, issuer, rotating_issuer.url, tmp_path, 1) as server:
+        wait_until(lambda: recorded() == expected, "the first key", 10)
+        rotating_issuer.publish("old", "new")
+        expected.append(("key.accept", "new"))
+        wait_until(lambda: recorded() == expected, "the new key", 10)
+        rotating_issuer.publish("new")
+        clients = client_of_each_worker(server, signed("new", tenant_id))
+        for client in clients:
+            wait_for_status(client, signed("old", tenant_id), 401, 10)
+            client.close()
+        # Every worker has noticed both changes; those that start now compare once more.
+        before = set(workers_of(server.process))
+        reload_workers(server)
+        wait_until(lambda: not before & set(workers_of(server.process)), "new workers", 30)
+        for client in client_of_each_worker(server, signed("new", tenant_id)):
+            client.close()
+    assert recorded() == [*expected, ("key.withdraw", None)]
+    accepted, _, withdrawn = (subject for _, _, subject in key_events(own_database_url))
+    assert accepted == withdrawn, "the key is named by its fingerprint, which outlives its kid"
 
 
 def test_a_new_key_needs_no_refresh_to_be_found(

@@ -27,6 +27,8 @@ class Action(enum.Enum):
     WEBHOOK_REDRIVE = "webhook.redrive"
     KEY_CREATE = "key.create"
     KEY_USE = "key.use"
+    KEY_ACCEPT = "key.accept"
+    KEY_WITHDRAW = "key.withdraw"
     TOKEN_ISSUE = "token.issue"  # noqa: S105 - an action's name
     BANK_ACCOUNT_ADD = "bank_account.add"
     BANK_STATEMENT_IMPORT = "bank_statement.import"

@@ -185,6 +185,11 @@ AUDIT_BATCH_MAX = 64
 """Records that one transaction writes: it holds up whoever else records something of the tenant."""
 AUDIT_STOP_SECONDS_MAX = 3
 """How long a stop waits for the last refusals to be written."""
+ISSUER_KEYS_RECORDED_MAX = 64
+"""Issuer's keys that come or go and are recorded at once; the rest is when a worker starts, or when
+they change again."""
+ISSUER_KEYS_RETRY_SECONDS = 5
+"""Pause before a database that was away is asked to record them again."""
 FORWARDED_HOPS_MAX = 16
 """Addresses of X-Forwarded-For that are looked at, from the nearest on."""
 

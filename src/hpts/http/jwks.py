@@ -13,6 +13,7 @@ import random
 import time
 import urllib.request
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from urllib.request import url2pathname
 import jwt
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -69,6 +71,10 @@ class KeySet:
         """Whether both sets have the same keys, in the same order."""
         return other is not None and self._keys == other._keys
 
+    def kids_by_fingerprint(self) -> dict[str, str | None]:
+        """The key ids by the SHA-256 of the key (DER of its SubjectPublicKeyInfo, hexadecimal)."""
+        return {_fingerprint(key.public_key): key.kid for key in self._keys}
+
     def knows(self, kid: str) -> bool:
         """Whether the set has a key of that id, whatever its algorithm."""
         return kid in self._kids
@@ -92,8 +98,10 @@ class KeySource:
         cool_down_seconds: float = COOL_DOWN_SECONDS,
         fetch_seconds_max: float = FETCH_SECONDS_MAX,
         kept: KeptKeys | None = None,
+        note: Callable[[KeySet], None] = lambda keys: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`note` is told of every set of other keys than before that the issuer itself answered."""
         self.current: KeySet | None = None
         """None until the first set was loaded; from then on always the last good one. It is another
         object only when the keys have changed: whoever remembers what one verified can tell."""
@@ -102,6 +110,8 @@ class KeySource:
         self._cool_down_seconds = cool_down_seconds
         self._fetch_seconds_max = fetch_seconds_max
         self._kept = kept
+        self._note = note
+        self._noted: KeySet | None = None
         self._clock = clock
         self._fetched_at = float("-inf")
         self._succeeded = False
@@ -151,6 +161,9 @@ class KeySource:
                 )
             if not loaded.holds_same_keys(self.current):
                 self.current = loaded
+            if not loaded.holds_same_keys(self._noted):
+                self._noted = loaded
+                self._note(loaded)
             self._succeeded = True
         # Broad on purpose: an answer that breaks us in a way not foreseen must leave the last
         # good set in place and the refresher alive.
@@ -167,6 +180,13 @@ class KeySource:
     def _find_kept(self) -> KeySet | None:
         body = None if self._kept is None else self._kept.find()
         return None if body is None else parse_key_set(body)
+
+
+def _fingerprint(key: PublicKey) -> str:
+    encoded = key.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return sha256(encoded).hexdigest()
 
 
 def load(url: str, seconds_max: float = FETCH_SECONDS_MAX, kept: KeptKeys | None = None) -> KeySet:
