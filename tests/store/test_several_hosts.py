@@ -122,11 +122,11 @@ def test_a_server_on_a_standby_alone_sees_that_it_takes_no_postings(servers: Ser
     asyncio.run(scenario())
 
 
-def test_commands_find_the_primary(servers: Servers, silent_port: str) -> None:
+def test_commands_find_the_primary(servers: Servers, tmp_path: Path, silent_port: str) -> None:
     primary, standby = servers
-    url = url_of(("127.0.0.1", silent_port), place_of(standby), place_of(primary))
+    check_schema(url_of(("127.0.0.1", silent_port), place_of(primary)))  # seconds a connection
+    url = url_of((str(tmp_path), "5432"), place_of(standby), place_of(primary))
     assert migrate(url) == 0
-    check_schema(url)
     tenant_id = add_tenant(url, "found")
     assert tenant_id in {tenant.tenant_id for tenant in list_tenants(url)}
     said = io.StringIO()

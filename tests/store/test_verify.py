@@ -5,6 +5,7 @@ import uuid
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+import psycopg
 import pytest
 
 from hpts.domain.blocks import block_hash, canonical_entry
@@ -18,6 +19,8 @@ from hpts.store.verify import CHECKS, Verified, verify, verify_tenant
 from .ledger_fixture import Books, accrual, days_ago, disbursement, payment, reversal
 
 ONE, TWO, THREE, STRANGER = (uuid.uuid5(uuid.NAMESPACE_OID, str(number)) for number in range(4))
+CONNECTIONS_MAX = 7
+"""One that holds the snapshot, one that adds up the loans, and those walked beside each other."""
 OF_ENTRY = "WHERE tenant_id = %(tenant)s AND journal_entry_id = %(entry)s"
 OF_BLOCK = "WHERE tenant_id = %(tenant)s AND block_number = %(block)s"
 OF_LOAN = "WHERE tenant_id = %(tenant)s AND loan_id = %(loan)s"
@@ -96,6 +99,22 @@ def test_a_ledger_is_walked_in_bounded_portions(
 ) -> None:
     monkeypatch.setattr(verify_snapshot, "ROWS_PER_FETCH", 1)
     assert story.verify().findings == []
+
+
+def test_statements_that_follow_each_other_share_a_connection(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def connect(*arguments: Any, **options: Any) -> Any:
+        opened.append(real(*arguments, **options))
+        return opened[-1]
+
+    real = psycopg.connect
+    monkeypatch.setattr(psycopg, "connect", connect)
+    assert story.verify().findings == []
+    assert len(opened) <= CONNECTIONS_MAX
+    assert all(connection.closed for connection in opened)
 
 
 def test_an_amount_changed_on_both_sides_is_found_by_the_entrys_hash(story: Story) -> None:

@@ -1,13 +1,14 @@
 """What the parts of a verification share: the rows of one snapshot, the first finding a check.
 
-Rows come in portions, so that memory does not grow with the ledger, those of each statement over a
-connection of its own, so that PostgreSQL works on the next ones meanwhile; and in binary format:
-identifiers and text as bytes, days and instants as the numbers that the hashes cover.
+Rows come in portions, so that memory does not grow with the ledger; those of statements that are
+read beside each other over connections of their own, so that PostgreSQL works on the next ones
+meanwhile; and in binary format: identifiers and text as bytes, days and instants as the numbers
+that the hashes cover.
 """
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -23,13 +24,14 @@ from hpts.store.wire import CONNECT_SECONDS_MAX
 ROWS_PER_FETCH = 1_000
 """Bounds the memory: an entry carries at most a few kilobytes of details and reply."""
 AFTER_EVERY_ENTRY = b"\xff" * 17
-SESSION = (
-    "SET ROLE hpts_app",
-    "SET jit = off",
-    # These statements read everything. A planner that has not yet seen the tables grow would probe
-    # an index for every line instead: minutes for seconds.
-    "SET enable_nestloop = off",
-)
+BEGIN = """
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET LOCAL ROLE hpts_app;
+SET LOCAL jit = off;
+SET LOCAL enable_nestloop = off
+"""
+"""The statements read everything. A planner that has not yet seen the tables grow would probe an
+index for every line instead of joining: minutes for seconds."""
 
 Row = tuple[Any, ...]
 
@@ -61,13 +63,19 @@ class Snapshot:
     Blocks are walked from `from_block`, entries and what belongs to them from `from_entry`.
     """
 
-    def __init__(self, database_url: str, tenant_id: uuid.UUID, name: str) -> None:
-        """`name` is that of an exported snapshot, which must stay open."""
+    def __init__(
+        self, database_url: str, tenant_id: uuid.UUID, name: str, connections: ExitStack
+    ) -> None:
+        """`name` is that of an exported snapshot, which must stay open until `connections`, which
+        closes them all, has ended."""
         self.tenant_id = tenant_id
         self.from_block = 1
         self.from_entry = uuid.UUID(int=0)
         self._database_url = database_url
         self._name = name
+        self._connections = connections
+        self._idle: list[psycopg.Connection[Any]] = []
+        """Those whose statement has been read to its end."""
 
     def begin_at(self, block_number: int, from_block: int) -> None:
         """Walk entries from the first of block `block_number` or a later one, blocks from
@@ -85,12 +93,17 @@ class Snapshot:
             "from_entry": self.from_entry,
         }
         portion = ROWS_PER_FETCH if psycopg.capabilities.has_stream_chunked() else 1
-        with _begin(self._database_url) as connection:
-            connection.execute(f"SET TRANSACTION SNAPSHOT '{self._name}'".encode())
-            _enter(connection, self.tenant_id)
-            with connection.cursor() as cursor:
-                text = sql(statement).encode()
-                yield from cursor.stream(text, parameters, binary=True, size=portion)
+        connection = self._idle.pop() if self._idle else self._connect()
+        with connection.cursor() as cursor:
+            text = sql(statement).encode()
+            yield from cursor.stream(text, parameters, binary=True, size=portion)
+        self._idle.append(connection)
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        connection = self._connections.enter_context(_begin(self._database_url))
+        connection.execute(f"SET TRANSACTION SNAPSHOT '{self._name}'".encode())
+        _enter(connection, self.tenant_id)
+        return connection
 
 
 class Followers:
@@ -137,30 +150,29 @@ def open_snapshot(
 ) -> Iterator[Snapshot]:
     """The tenant as it is now, suspended or not. Raises TenantUnknown, psycopg.Error. With
     `is_nobodys` the rows of an id that no tenant has."""
-    with _begin(database_url) as connection:
+    with ExitStack() as connections:
+        connection = connections.enter_context(_begin(database_url))
         row = connection.execute("SELECT pg_export_snapshot()").fetchone()
         if row is None or not (_enter(connection, tenant_id) or is_nobodys):
             raise TenantUnknown
-        yield Snapshot(database_url, tenant_id, row[0])
+        yield Snapshot(database_url, tenant_id, row[0], connections)
 
 
 @contextmanager
 def _begin(database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A connection in a transaction that reads, and sees one moment."""
-    with psycopg.connect(
+    """A connection in a transaction that reads, and sees one moment. Nothing is left to commit: it
+    is closed, also where a statement was not read to its end."""
+    connection = psycopg.connect(
         database_url,
         autocommit=True,
         connect_timeout=CONNECT_SECONDS_MAX,
         application_name="hpts verify",
         client_encoding="utf8",
-    ) as connection:
-        for statement in SESSION:
-            connection.execute(statement.encode())
+    )
+    with closing(connection):
         _load_as_bytes(connection)
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
-        with connection.transaction():
-            yield connection
+        connection.execute(BEGIN.encode())
+        yield connection
 
 
 def _enter(connection: psycopg.Connection[Any], tenant_id: uuid.UUID) -> bool:
