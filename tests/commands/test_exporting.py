@@ -1,6 +1,7 @@
 """`hpts export` as an accountant calls it: what the API says, whole or not at all."""
 
 import csv
+import datetime
 import io
 import json
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 from hpts.store.tenants import set_tenant_status
 from tests.conftest import clean_environment
 from tests.store.ledger_fixture import Books, accrual, days_ago, disbursement, payment, reversal
+
+PERIOD_THAT_ENDS_FIRST = ("--from", "2026-03-02", "--to", "2026-03-01")
 
 
 class Told:
@@ -101,6 +104,19 @@ def test_the_chart_a_loan_and_the_trial_balance(told: Told) -> None:
     assert total["debit_minor"] == str(sum(int(row["debit_minor"]) for row in lines)) == "1036"
 
 
+def test_a_trial_balance_as_it_was_known(told: Told) -> None:
+    ((paid_at,),) = told.books.fetch(
+        "SELECT posted_at FROM journal_entries"
+        " WHERE tenant_id = %s AND event_type = 'payment_received'"
+    )
+    rows = rows_of(told, "trial-balance", "--known-at", paid_at.isoformat())
+    assert {row["account_code"]: row["debit_minor"] for row in rows}["1000"] == "130"
+    before = paid_at - datetime.timedelta(microseconds=1)
+    rows = rows_of(told, "trial-balance", "--known-at", before.isoformat())
+    assert {row["account_code"]: row["debit_minor"] for row in rows}["1000"] == "0"
+    assert rows[0]["as_of_date"] == before.astimezone(datetime.UTC).date().isoformat()
+
+
 def test_a_suspended_tenants_books_can_be_exported(database_url: str) -> None:
     told = Told(database_url)
     set_tenant_status(database_url, told.books.tenant_id, "suspended")
@@ -129,6 +145,17 @@ def test_a_file_is_whole_or_not_there(told: Told, tmp_path: Path) -> None:
         (("account-entries", "--account", "1000"), 2, "--currency"),
         (("trial-balance", "--currency", "usd"), 2, "three capital letters"),
         (("trial-balance", "--as-of", "2026-02-30"), 2, "must be a date"),
+        (("trial-balance", "--known-at", "2026-03-01"), 2, "must be an RFC 3339 instant"),
+        (
+            ("loan-statement", "--loan", str(uuid.uuid4()), *PERIOD_THAT_ENDS_FIRST),
+            1,
+            "--to must not be before --from",
+        ),
+        (
+            ("account-entries", "--account", "1000", "--currency", "USD", *PERIOD_THAT_ENDS_FIRST),
+            1,
+            "--to must not be before --from",
+        ),
         (("everything",), 2, "invalid choice"),
     ],
 )

@@ -189,6 +189,23 @@ def test_a_page_token_fits_no_other_query(api, told):
         assert failing_fields(problem) == {"page_token"}
 
 
+def test_a_period_that_ends_before_it_begins_is_400(api, told):
+    for path, params in (
+        ("/accounts/1000/entries", {"currency": "USD"}),
+        (f"/loans/{told.loan_id}/statement", {}),
+    ):
+        for accept in ("application/json", "text/csv"):
+            period = {"from_date": utc_day(-4), "to_date": utc_day(-5)}
+            response = api.get(path, params=params | period, headers={"Accept": accept})
+            (error,) = refused(response, 400, "bad_request")["errors"]
+            assert (error["field"], error["code"]) == ("to_date", "range")
+            one_day = {"from_date": utc_day(-4), "to_date": utc_day(-4)}
+            response = api.get(path, params=params | one_day, headers={"Accept": accept})
+            assert response.status_code == 200, response.text
+        response = api.get(path, params=params | {"from_date": "x", "to_date": utc_day()})
+        assert failing_fields(refused(response, 400, "bad_request")) == {"from_date"}
+
+
 def test_every_failing_parameter_is_listed(api):
     params = {"layer": "x", "from_date": "x", "to_date": "2026-02-30", "page_size": "0"}
     problem = refused(api.get("/accounts/1000/entries", params=params), 400, "bad_request")

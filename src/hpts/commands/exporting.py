@@ -40,6 +40,7 @@ from hpts.commands.arguments import (
 )
 from hpts.config import Settings
 from hpts.domain.entries import Layer
+from hpts.domain.instants import Instant, parse_instant
 from hpts.store.accounting_reads import AccountingReads, AccountKey
 from hpts.store.pool import Pool
 from hpts.store.tenancy import TenantUnknown, run_for_tenant
@@ -60,6 +61,9 @@ def add_export_command(commands: Commands) -> None:
     trial.add_argument("--currency", type=_currency, help="only this one; without it all")
     _add_layer(trial)
     trial.add_argument("--as-of", type=_day, metavar="DATE", help="at the end of a day, else now")
+    trial.add_argument(
+        "--known-at", type=_instant, metavar="INSTANT", help="as it was known then (RFC 3339)"
+    )
     account = _add_kind(
         kinds, "account-entries", _open_account, "The lines of an account with running balances."
     )
@@ -165,16 +169,18 @@ async def _open_chart(reads: AccountingReads, tenant_id: bytes, _: argparse.Name
 async def _open_trial_balance(
     reads: AccountingReads, tenant_id: bytes, chosen: argparse.Namespace
 ) -> Table:
-    query = TrialBalanceQuery(chosen.currency, chosen.layer, chosen.as_of)
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    return trial_balance_table(await read_trial_balance(reads, tenant_id, query, today=today))
+    query = TrialBalanceQuery(chosen.currency, chosen.layer, chosen.as_of, chosen.known_at)
+    today = datetime.datetime.now(datetime.UTC).date()
+    day = today if query.known_at is None else min(today, query.known_at.day)
+    found = await read_trial_balance(reads, tenant_id, query, today=day.isoformat())
+    return trial_balance_table(found)
 
 
 async def _open_account(
     reads: AccountingReads, tenant_id: bytes, chosen: argparse.Namespace
 ) -> Table:
     key = AccountKey(chosen.account, chosen.currency, chr(Layer[chosen.layer]))
-    query = AccountStatementQuery(key, chosen.from_date, chosen.to_date)
+    query = AccountStatementQuery(key, *_period(chosen))
     statement = await open_account_statement(reads, tenant_id, query)
     if statement is None:
         raise CommandError(f"the tenant's chart has no account {chosen.account:04d}")
@@ -191,7 +197,7 @@ async def _open_loan(reads: AccountingReads, tenant_id: bytes, chosen: argparse.
 async def _open_loan_statement(
     reads: AccountingReads, tenant_id: bytes, chosen: argparse.Namespace
 ) -> Table:
-    query = LoanStatementQuery(str(chosen.loan), chosen.from_date, chosen.to_date)
+    query = LoanStatementQuery(str(chosen.loan), *_period(chosen))
     statement = await open_loan_statement(reads, tenant_id, query)
     if statement is None:
         raise CommandError(f"the tenant has no loan {chosen.loan}")
@@ -200,6 +206,20 @@ async def _open_loan_statement(
 
 async def _open_journal(reads: AccountingReads, tenant_id: bytes, _: argparse.Namespace) -> Table:
     return await open_journal(reads, tenant_id)
+
+
+def _period(chosen: argparse.Namespace) -> tuple[str | None, str | None]:
+    from_date, to_date = chosen.from_date, chosen.to_date
+    if from_date and to_date and to_date < from_date:
+        raise CommandError("--to must not be before --from")
+    return from_date, to_date
+
+
+def _instant(text: str) -> Instant:
+    instant = parse_instant(text)
+    if instant is None:
+        raise argparse.ArgumentTypeError("must be an RFC 3339 instant (2026-10-31T23:59:59Z)")
+    return instant
 
 
 def _day(text: str) -> str:

@@ -117,7 +117,7 @@ async def list_account_entries(request: Request, ledger: Ledger) -> Response:
     code = parameters.path_text("account_code", ACCOUNT_CODE, "must be four digits")
     currency = parameters.required_currency()
     layer = parameters.layer()
-    dates = _period(parameters)
+    dates = parameters.period()
     place = ("account", tenant_id, code, currency, layer, *dates)
     page_size, token = _page(parameters, place, REACHED, is_csv)
     parameters.check()
@@ -162,7 +162,7 @@ async def get_loan_statement(request: Request, ledger: Ledger) -> Response:
     tenant_id = request.client().tenant_id
     parameters = Parameters(request, LOAN_STATEMENT_PARAMETERS)
     _, loan_id = parameters.path_identifier("loan_id")
-    dates = _period(parameters)
+    dates = parameters.period()
     place = ("loan", tenant_id, loan_id, *dates)
     page_size, token = _page(parameters, place, LOAN_REACHED, is_csv)
     parameters.check()
@@ -184,10 +184,6 @@ async def get_loan_statement(request: Request, ledger: Ledger) -> Response:
             _token(place, LOAN_REACHED, page.reached),
         )
     )
-
-
-def _period(parameters: Parameters) -> tuple[str | None, str | None]:
-    return parameters.date("from_date"), parameters.date("to_date")
 
 
 def _page(

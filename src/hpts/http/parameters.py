@@ -76,6 +76,14 @@ class Parameters:
                 self.refuse(name, "format", "must be a date (YYYY-MM-DD)")
         return text
 
+    def period(self) -> tuple[str | None, str | None]:
+        """`from_date` and `to_date`, as `date` has them; the second may not be before the first."""
+        failed = len(self._errors)
+        from_date, to_date = self.date("from_date"), self.date("to_date")
+        if from_date and to_date and to_date < from_date and len(self._errors) == failed:
+            self.refuse("to_date", "range", "must not be before from_date")
+        return from_date, to_date
+
     def instant(self, name: str) -> Instant | None:
         """An instant, or None where it was not given."""
         text = self._query.get(name)
