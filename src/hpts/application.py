@@ -292,11 +292,19 @@ def load_checkpoint_key(settings: Settings) -> CheckpointKey | None:
 
 
 def record_key_use(settings: Settings, database_url: str) -> None:
-    """Record with which key this server begins to sign checkpoints, where it has one. Raises
-    ConfigError, psycopg.Error."""
+    """Record with which keys this server begins to sign checkpoints and to seal webhooks' secrets,
+    where it has them. Raises ConfigError, psycopg.Error."""
     key = load_checkpoint_key(settings)
     if key is not None:
         record_key_event(database_url, Action.KEY_USE, f"checkpoint key {key.fingerprint}")
+    record_webhook_key_use(settings, database_url)
+
+
+def record_webhook_key_use(settings: Settings, database_url: str) -> None:
+    """As record_key_use, of a relay, which has no other key."""
+    key = load_webhook_key(settings)
+    if key is not None:
+        record_key_event(database_url, Action.KEY_USE, f"webhook key {key.fingerprint}")
 
 
 def _on_stop_signal(act: Callable[[], None]) -> None:

@@ -24,6 +24,7 @@ from hpts.domain.audit import Action
 from hpts.embedded import EmbeddedPostgres, running_url
 from hpts.http.checkpoint_key import CheckpointKey
 from hpts.http.issuer import ALL_SCOPES, DEVELOPMENT_ISSUER, DevelopmentIssuer
+from hpts.http.webhook_secrets import WebhookKey
 from hpts.relay_process import RelayChild
 from hpts.server import check_ports, listen_for_scrapes, run_server
 from hpts.store.audit import is_key_recorded, record_key_event
@@ -48,18 +49,23 @@ def run_development(settings: Settings, out: TextIO = sys.stdout) -> None:
         migrate(database_url, report=lambda line: print(line, file=sys.stderr))
         issuer = DevelopmentIssuer.open(settings.state_dir / "issuer")
         tenant_id = _demo_tenant(database_url, issuer)
-        own_key = issuer.checkpoint_key()
+        own_key, own_webhook_key = issuer.checkpoint_key(), issuer.webhook_key()
         serving = msgspec.structs.replace(
             settings,
             database_url=database_url,
             issuer=DEVELOPMENT_ISSUER,
             jwks_url=issuer.jwks_path.resolve().as_uri(),
             checkpoint_key=settings.checkpoint_key or own_key,
-            webhook_key=settings.webhook_key or issuer.webhook_key(),
+            webhook_key=settings.webhook_key or own_webhook_key,
             webhook_networks=settings.webhook_networks or LOOPBACK,
             dev_issuer_dir=(settings.state_dir / "issuer").resolve(),
         )
-        _record_new_keys(database_url, issuer, CheckpointKey.load(own_key))
+        _record_new_keys(
+            database_url,
+            f"signing key {issuer.kid}",
+            f"checkpoint key {CheckpointKey.load(own_key).fingerprint}",
+            f"webhook key {WebhookKey.load(own_webhook_key).fingerprint}",
+        )
         record_key_use(serving, database_url)
         token = issuer.token(
             tenant_id=tenant_id,
@@ -79,12 +85,9 @@ def run_development(settings: Settings, out: TextIO = sys.stdout) -> None:
             run_server(serving, scrapes)
 
 
-def _record_new_keys(
-    database_url: str, issuer: DevelopmentIssuer, checkpoint_key: CheckpointKey
-) -> None:
+def _record_new_keys(database_url: str, *subjects: str) -> None:
     """Record the keys that this database has not heard of yet: another command may have made them
     before there was one."""
-    subjects = (f"signing key {issuer.kid}", f"checkpoint key {checkpoint_key.fingerprint}")
     for subject in subjects:
         if not is_key_recorded(database_url, Action.KEY_CREATE, subject):
             record_key_event(database_url, Action.KEY_CREATE, subject)

@@ -133,21 +133,27 @@ def test_a_failure_holds_back_its_loan_and_no_other(world: World) -> None:
     )
 
 
-def test_an_endpoint_that_hangs_delays_no_other_and_redirects_are_not_followed(
+def test_an_endpoint_that_hangs_or_refuses_delays_no_other_and_redirects_are_not_followed(
     world: World,
 ) -> None:
-    hanging, moved, well = (world.receiver() for _ in range(3))
+    hanging, moved, gone, well = (world.receiver() for _ in range(4))
     hanging.answer("hang")
     moved.answer("redirect")
-    for receiver in (hanging, moved, well):
+    gone.answer("410")
+    for receiver in (hanging, moved, gone, well):
         world.endpoint(receiver.url)
     world.relay()
-    entries = world.books.post(*(disbursement(uuid.uuid4(), 5) for _ in range(100)))
-    wait_until(lambda: len(well.accepted()) == 100, "the one that is well", 8)
+    log = world.folder / "relay.log"
+    wait_until(lambda: "the relay is ready" in log.read_text(), "the relay")
+    # Behind those that hang it would take a minute.
+    entries = world.books.post(*(disbursement(uuid.uuid4(), 5) for _ in range(200)))
+    wait_until(lambda: len(well.accepted()) == 200, "the one that is well", 20)
     assert sorted(well.accepted()) == sorted(ids(entries))
     wait_until(lambda: len(moved.notes()) > 3, "redirects")
     assert {note["path"] for note in moved.notes()} == {"/hook"}
     assert hanging.notes()
+    assert gone.notes()
+    assert not gone.accepted()
 
 
 def test_kill_9_of_relay_and_receiver_skips_nothing_and_keeps_the_order_of_loans(

@@ -219,6 +219,115 @@ def test_what_waits_in_a_full_window_is_tried_at_once(
     on_bench(world, check)
 
 
+class Skipped:
+    """A clock that stands still while there is something to do, and then is where the next attempt
+    is due."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seconds = 1_800_000_000.0
+        clock = self
+
+        async def pause(relay: EndpointRelay, event: asyncio.Event, _: float) -> None:
+            due = relay._window.next_at()
+            if event is relay._wake and due is not None and not relay._sends:
+                clock.seconds = max(clock.seconds, due)
+            await asyncio.sleep(0)
+
+        monkeypatch.setattr(EndpointRelay, "_pause", pause)
+
+    def now(self) -> float:
+        return self.seconds
+
+
+class Refusing(Recorder):
+    """Notes when each was tried."""
+
+    def __init__(self, answer: Answer, clock: Skipped) -> None:
+        super().__init__(answer)
+        self.clock = clock
+        self.tried: dict[str, list[float]] = {}
+
+    async def send(self, headers: Mapping[str, str], body: bytes) -> Answer:
+        self.tried.setdefault(headers["webhook-id"], []).append(self.clock.now())
+        return await super().send(headers, body)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(410, "answered 410"), Answer(400, "answered 400"), Answer(None, "no answer in time")],
+    ids=["gone", "refused", "hangs"],
+)
+def test_an_endpoint_that_takes_nothing_is_tried_ever_more_rarely_for_three_days(
+    world: World, monkeypatch: pytest.MonkeyPatch, answer: Answer
+) -> None:
+    endpoint_id, _ = world.endpoint("https://192.0.2.1/")
+    world.books.post(*(disbursement(uuid.uuid4(), 5) for _ in range(OPEN_MAX)))
+
+    async def check(bench: Bench) -> None:
+        clock = Skipped(monkeypatch)
+        bench.means = bench.means._replace(now=clock.now)
+        recorder = Refusing(answer, clock)
+        tried = recorder.tried
+        async with bench.running(endpoint_id, recorder) as relay:
+            await until(lambda: len(tried) == OPEN_MAX and not relay.open_count, "the end")
+        for times in tried.values():
+            waits = [after - before for before, after in itertools.pairwise(times)]
+            whole = [min(3_600, 2**count) for count in range(len(waits))]
+            for wait, each in zip(waits, whole, strict=True):
+                assert each / 2 - 0.01 <= wait <= each + 0.01
+            assert times[-2] - times[0] < limits.WEBHOOK_RETRY_SECONDS_MAX <= times[-1] - times[0]
+        assert len({times[20] - times[0] for times in tried.values()}) == OPEN_MAX, "no jitter"
+        rows = await asyncio.to_thread(world.deliveries, endpoint_id)
+        assert [(row.status, row.response_status) for row in rows] == [
+            ("parked", answer.status)
+        ] * OPEN_MAX
+
+    on_bench(world, check)
+
+
+class Crowd(Recorder):
+    """Takes its time with each, and notes how many there are at once."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer)
+        self.count = 0
+        self.counts: list[int] = []
+
+    async def send(self, headers: Mapping[str, str], body: bytes) -> Answer:
+        self.count += 1
+        self.counts.append(self.count)
+        await asyncio.sleep(0.01)
+        self.count -= 1
+        return await super().send(headers, body)
+
+
+def test_an_endpoint_that_takes_nothing_gets_few_requests_at_once_until_it_takes_some(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "WEBHOOK_RETRY_MS_MIN", limits.WEBHOOK_RETRY_MS_MAX)
+    monkeypatch.setattr(limits, "WEBHOOK_OPEN_MAX", 100)
+    monkeypatch.setattr(limits, "WEBHOOK_PAGE_MAX", 100)
+    endpoint_id, _ = world.endpoint("https://192.0.2.1/")
+    world.books.post(*(disbursement(uuid.uuid4(), 5) for _ in range(100)))
+
+    async def check(bench: Bench) -> None:
+        crowd = Crowd(REFUSED)
+        async with bench.running(endpoint_id, crowd) as relay:
+            await until(lambda: len(crowd.counts) >= 100, "the refusals")
+            assert max(crowd.counts) == limits.WEBHOOK_SENDS_AT_ONCE
+            assert max(crowd.counts[50:]) == limits.WEBHOOK_SENDS_AT_ONCE_MIN
+            rows: list[Any] = []
+            while len(rows) < 100:
+                rows = await asyncio.to_thread(world.deliveries, endpoint_id)
+            crowd.answer, crowd.counts = TAKEN, []
+            await asyncio.to_thread(world.redrive, endpoint_id)
+            relay.update(await bench.row(endpoint_id))
+            await until(lambda: relay.open_count == 0, "every entry")
+            assert max(crowd.counts) > limits.WEBHOOK_SENDS_AT_ONCE / 2
+
+    on_bench(world, check)
+
+
 class Interrupted:
     """A connection whose first transaction is cancelled at a stop."""
 

@@ -129,7 +129,7 @@ def test_a_name_that_is_bound_anew_leads_nowhere_else(monkeypatch: pytest.Monkey
     "address",
     ["10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254", "0.0.0.0"]
     + ["224.0.0.1", "255.255.255.255", "192.0.2.1", "::1", "::", "fd00::1", "fe80::1", "ff02::1"]
-    + ["::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "2001:db8::1"],
+    + ["::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "2001:db8::1", "fec0::1"],
 )
 def test_no_address_that_is_not_public_gets_a_socket(
     address: str, caplog: pytest.LogCaptureFixture

@@ -1,6 +1,7 @@
 """The feed: every reader sees every entry once, in the one order of the chain."""
 
 import asyncio
+import contextlib
 import datetime
 import random
 import time
@@ -9,8 +10,10 @@ import uuid
 import pytest
 
 from hpts.domain import limits
+from hpts.embedded import EmbeddedPostgres
 from hpts.store.feed import EVERYTHING, START, CursorForeign, FeedPage, Filter, Position
 from hpts.store.pool import PoolBusy
+from hpts.store.tenancy import TenantUnknown
 
 from .ledger_fixture import (
     Books,
@@ -187,10 +190,30 @@ def test_a_position_of_another_history_is_refused(books: Books) -> None:
             asyncio.run(read_on(books, wrong))
 
 
-def test_a_position_that_is_not_there_yet_waits(books: Books) -> None:
-    """A standby may be behind; and a ledger that was restored says so once its block is there."""
+@pytest.mark.parametrize("posted", [0, 2])
+def test_a_position_beyond_the_chain_is_of_another_history(books: Books, posted: int) -> None:
+    """As after a restore: who reads on must not wait in silence until it is as long again."""
+    for _ in range(posted):
+        books.post(disbursement(uuid.uuid4(), 1_000))
+    with pytest.raises(CursorForeign):
+        asyncio.run(read_on(books, Position(5, 1, b"12345678")))
+
+
+def test_a_position_that_a_standby_has_not_got_yet_waits(
+    servers: tuple[EmbeddedPostgres, EmbeddedPostgres],
+) -> None:
+    primary, standby = servers
+    books = Books(primary.url)
     ahead = Position(5, 1, b"12345678")
-    assert asyncio.run(read_on(books, ahead)) == [FeedPage([], {}, ahead, False)]
+
+    async def read() -> FeedPage:
+        async with open_ledger(standby.url) as ledger, asyncio.timeout(20):
+            while True:
+                with contextlib.suppress(TenantUnknown):  # it has not heard of the tenant yet
+                    return await ledger.feed.page(books.tenant_id.bytes, ahead, EVERYTHING, 3)
+                await asyncio.sleep(0.02)
+
+    assert asyncio.run(read()) == FeedPage([], {}, ahead, False)
 
 
 def test_readers_that_tail_while_workers_write_all_see_the_chain(books: Books, seed: int) -> None:

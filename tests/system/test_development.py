@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from hpts.http.webhook_secrets import WebhookKey
 from tests.conftest import clean_environment, needs_curl
 from tests.relay.world import Receiver
 
@@ -477,9 +478,12 @@ def test_keys_that_are_made_and_used_and_tokens_that_are_issued_are_recorded(
     jwks = json.loads((development.folder / "state" / "issuer" / "jwks.json").read_text())
     signing = f"signing key {jwks['keys'][0]['kid']}"
     events = [json.loads(line) for line in listed.stdout.splitlines()]
-    checkpoints = [event["subject"] for event in events if event["action"] == "key.use"]
+    used = {event["subject"] for event in events if event["action"] == "key.use"}
     made = {event["subject"] for event in events if event["action"] == "key.create"}
-    assert made == {signing, checkpoints[0]}
+    assert made == {signing, *used}
+    assert {subject.rpartition(" ")[0] for subject in used} == {"checkpoint key", "webhook key"}
+    webhook_key = WebhookKey.load(development.folder / "state" / "issuer" / "webhook.key")
+    assert f"webhook key {webhook_key.fingerprint}" in used
     (token,) = [event for event in events if event["subject"] == "auditor"]
     assert token["action"] == "token.issue"
     assert token["details"] == {

@@ -20,10 +20,12 @@ def add_relay_command(commands: Commands) -> None:
 
 
 def _relay(_: argparse.Namespace, settings: Settings) -> int:
+    from hpts.application import record_webhook_key_use  # noqa: PLC0415
     from hpts.relay_process import run_relay  # noqa: PLC0415
     from hpts.store.migrate import check_schema  # noqa: PLC0415
 
     database_url = database_of(settings)
     check_schema(database_url)
+    record_webhook_key_use(settings, database_url)
     run_relay(msgspec.structs.replace(settings, database_url=database_url))
     return 0

@@ -126,7 +126,9 @@ WEBHOOK_ENDPOINTS_MAX = 16
 """Of a tenant."""
 WEBHOOK_URL_LENGTH_MAX = 2_048
 WEBHOOK_SENDS_AT_ONCE = 32
-"""Requests on their way to one endpoint."""
+"""Requests on their way to one endpoint that takes them."""
+WEBHOOK_SENDS_AT_ONCE_MIN = 2
+"""To one that takes none, so that one which hangs holds up no other."""
 WEBHOOK_SECONDS_MAX = 10
 """How long an endpoint may take to answer."""
 WEBHOOK_ANSWER_BYTES_MAX = 4_096

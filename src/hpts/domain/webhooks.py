@@ -14,6 +14,16 @@ SECRET_PREFIX = "whsec_"  # noqa: S105
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+NOT_GLOBAL: tuple[Network, ...] = (
+    ipaddress.IPv4Network("192.0.0.0/24"),
+    ipaddress.IPv4Network("192.88.99.0/24"),
+    ipaddress.IPv6Network("64:ff9b:1::/48"),
+    ipaddress.IPv6Network("3fff::/20"),
+    ipaddress.IPv6Network("5f00::/16"),
+    ipaddress.IPv6Network("fec0::/10"),
+)
+"""What `is_global` of one Python or another lets pass: IANA's registries of special addresses, the
+relays of 6to4, and the site-local addresses that were before fc00::/7."""
 
 
 def format_secret(secret: bytes) -> str:
@@ -42,6 +52,7 @@ def is_allowed(address: Address, allowed: Sequence[Network]) -> bool:
     """Whether a webhook may go to an address: a public one, or one of the networks allowed."""
     return _is_within(address, allowed) or all(
         each.is_global
+        and not _is_within(each, NOT_GLOBAL)
         and not each.is_multicast
         and not each.is_reserved
         and not each.is_unspecified

@@ -6,6 +6,7 @@ nothing.
 
 import base64
 import binascii
+import hmac
 import os
 from pathlib import Path
 
@@ -13,13 +14,15 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES, NONCE_BYTES = 32, 12
+FINGERPRINT_OF = b"hpts webhook key"
 
 
 class WebhookKey:
-    """The key. Read it with `load`."""
+    """The key. Read it with `load`. `fingerprint` tells keys apart and nothing of them."""
 
     def __init__(self, key: bytes) -> None:
         self._cipher = AESGCM(key)
+        self.fingerprint = hmac.digest(key, FINGERPRINT_OF, "sha256").hex()
 
     @classmethod
     def load(cls, path: Path) -> "WebhookKey":

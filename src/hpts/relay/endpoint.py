@@ -68,6 +68,7 @@ class EndpointRelay:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._sends: set[asyncio.Task[None]] = set()
+        self._sends_max = limits.WEBHOOK_SENDS_AT_ONCE
         self._failure: BaseException | None = None
         self._is_closing = False
         self._hears_redrive = True
@@ -187,7 +188,7 @@ class EndpointRelay:
             self._wake.clear()
             if self._failure is not None:
                 raise self._failure  # its entry would be on its way for ever
-            while len(self._sends) < limits.WEBHOOK_SENDS_AT_ONCE and not self._is_closing:
+            while len(self._sends) < self._sends_max and not self._is_closing:
                 item = window.take(now())
                 if item is None:
                     break
@@ -243,9 +244,11 @@ class EndpointRelay:
             item.first_attempt_at = began_at
         if answer.error is None:
             self.delivered_count += 1
+            self._sends_max = min(limits.WEBHOOK_SENDS_AT_ONCE, self._sends_max + 1)
             self._window.finish(item, "delivered")
             return
         self.failed_count += 1
+        self._sends_max = max(limits.WEBHOOK_SENDS_AT_ONCE_MIN, self._sends_max // 2)
         if now - item.first_attempt_at >= limits.WEBHOOK_RETRY_SECONDS_MAX:
             self._window.finish(item, "parked")
             return

@@ -117,7 +117,7 @@ class Feed:
         blocks_max = count + 2 if wanted == EVERYTHING else limits.FEED_BLOCKS_MAX
         entries_max = count if wanted == EVERYTHING else limits.FEED_SCAN_ENTRIES_MAX
         blocks = await self._blocks(tenant_id, after, blocks_max)
-        if not blocks:  # nothing is there yet, or a standby is behind the position
+        if not blocks:
             return FeedPage([], {}, after, False)
         newest = blocks[-1].behind(blocks[-1].entry_count)
         pieces = _first_pieces(blocks, after, entries_max)
@@ -198,11 +198,21 @@ class Feed:
             _step("read_feed_blocks", tenant_id, b"%d" % after.block_number, b"%d" % count),
         )
         blocks = [_block(row) for row in rows]
-        if blocks and after != START:
-            own = blocks[0]
-            if after.entry_count > own.entry_count or after != own.behind(after.entry_count):
+        if after == START:
+            return blocks
+        if not blocks:
+            if await self._is_complete(tenant_id):
                 raise CursorForeign
+            return []
+        own = blocks[0]
+        if after.entry_count > own.entry_count or after != own.behind(after.entry_count):
+            raise CursorForeign
         return blocks
+
+    async def _is_complete(self, tenant_id: bytes) -> bool:
+        """Whether what is not there is nowhere: a standby may be behind a cursor of the primary."""
+        (rows,) = await run_for_tenant(self._pool, tenant_id, Step("read_is_standby", (), True))
+        return rows[0][0] == b"f"
 
     async def _scan(
         self, tenant_id: bytes, pieces: list[tuple[Block, int]], wanted: Filter, count: int

@@ -68,6 +68,7 @@ READER_STATEMENTS = (
     "read_next_attempts",
     "read_feed_blocks",
     "read_newest_block",
+    "read_is_standby",
     "find_feed_entries",
     "find_entries_of_account",
     "read_last_block",
