@@ -113,6 +113,14 @@ class Bank:
             )
         ]
 
+    def amount_of(self, key: ItemKey) -> int:
+        """What an item moves."""
+        query = (
+            "SELECT amount_minor FROM bank_items WHERE tenant_id = %s AND side = %s"
+            " AND source_id = %s AND sequence = %s"
+        )
+        return int(self.books.fetch(query, *key)[0][0])
+
     def matches(self) -> list[tuple[str, str, int]]:
         """(rule, explanation, number of items) of every match that stands, oldest first."""
         return [

@@ -17,6 +17,7 @@ from hpts.store.audit import NO_TENANT
 from hpts.store.tenancy import TenantUnknown
 from hpts.store.tenants import list_tenants
 from hpts.store.verify_audit import NO_AUDIT_HEAD, check_audit_events
+from hpts.store.verify_bank import check_bank
 from hpts.store.verify_blocks import check_chain
 from hpts.store.verify_entries import Tally, check_entries
 from hpts.store.verify_progress import (
@@ -55,10 +56,15 @@ CHECKS = {
     "audit_reversals": "every reversal has its audit event",
     "audit_periods": "every closing and reopening of the books is what its audit event says",
     "closed_through": "the books are closed through the day of the last closing or reopening",
+    "bank_statements": "a bank statement's closing balance is its opening balance and its lines",
+    "bank_matches": "both sides of a match of bank items move the same amount, the one it names",
+    "bank_open_items": "a bank item is unmatched exactly while no match that stands has it",
+    "audit_bank_matches": "every match made by hand or undone has its audit event",
+    "bank_cash_lines": "a bank account's cash lines are the ledger's, up to its cursor",
     "loan_borrower": "a loan's borrower is the one that its disbursements name",
 }
 """Every check, in the order in which it is reported."""
-FULL_ONLY = frozenset(("loan_borrower",))
+FULL_ONLY = frozenset(("loan_borrower", "bank_cash_lines"))
 """Checks that a verification since an earlier one leaves out."""
 
 
@@ -112,6 +118,7 @@ def verify_tenant(
         counts["blocks"], head = check_chain(snapshot, findings, known)
         audit = check_audit_events(snapshot, findings, known_audit)
         counts["audit events"] = audit.event_number
+        check_bank(snapshot, findings, is_full=since is None)
     order = list(CHECKS)
     found = sorted(findings.all(), key=lambda finding: order.index(finding.check))
     return Verified(
