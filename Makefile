@@ -34,14 +34,13 @@ run: install ## Run everything on this machine: PostgreSQL, issuer, demo tenant,
 test: install ## Run the whole test suite on a PostgreSQL that it starts itself
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-soak: install ## What `make test` does of both, for long: faults for SECONDS (an hour), a million fuzz INPUTS
-	SOAK_SECONDS=$(or $(SECONDS),3600) FUZZ_INPUTS=$(or $(INPUTS),1000000) \
-		$(BIN)/python -m pytest tests/fuzz tests/faults/test_faults.py
+soak: install ## Both of these for SECONDS in all (two hours): at most half of it the fuzz INPUTS, then faults
+	$(BIN)/python -m tests.soak $(or $(SECONDS),7200) $(or $(INPUTS),1000000)
 
-faults: install ## Of the soak only the faults, for SECONDS
+faults: install ## Only faults, for SECONDS (an hour), and a quarter more those of a standby
 	SOAK_SECONDS=$(or $(SECONDS),3600) $(BIN)/python -m pytest tests/faults/test_faults.py
 
-fuzz: install ## Of the soak only the INPUTS (a million) that nobody would send
+fuzz: install ## Only fuzzing: INPUTS (a million) that nobody would send
 	FUZZ_INPUTS=$(or $(INPUTS),1000000) $(BIN)/python -m pytest tests/fuzz
 
 check: install ## Lint, types, the kernel's stub and the SQL files

@@ -19,7 +19,7 @@ def main() -> None:
     run = Run(context["name"], target, context["seed"], Marker(folder / "marker"))
     if context["only"]:
         run.one(context["only"])
-    report = run.run(0 if context["only"] else context["inputs"])
+    report = run.run(0 if context["only"] else context["inputs"], context["seconds"])
     (folder / "report.json").write_text(json.dumps(report._asdict()))
 
 

@@ -5,6 +5,7 @@ part of the inputs comes from hypothesis, which drives the same draws and shrink
 others do without, because a draw of hypothesis costs more than most of what is checked here.
 """
 
+import math
 import mmap
 import signal
 import time
@@ -80,19 +81,25 @@ class Run:
         self._slowest = 0.0
         self._findings: list[str] = []
         self._places: set[str] = set()
+        self._until = math.inf
 
-    def run(self, inputs: int) -> Report:
+    def run(self, inputs: int, seconds_max: float | None = None) -> Report:
+        """Check so many inputs, or as many as there is time for."""
         began = time.perf_counter()
+        self._until = math.inf if seconds_max is None else began + seconds_max
         by_hypothesis = min(inputs // BY_HYPOTHESIS, BY_HYPOTHESIS_MAX)
         with interrupted_when_too_long():
             self._run_hypothesis(by_hypothesis)
             for number in range(1, inputs - by_hypothesis + 1):
-                if len(self._findings) >= FINDINGS_SHOWN_MAX:
+                if len(self._findings) >= FINDINGS_SHOWN_MAX or self._is_over():
                     break
                 self.one(number)
         seconds = time.perf_counter() - began
         total = sum(self._outcomes.values())
         return Report(total, dict(self._outcomes), self._slowest * 1000, seconds, self._findings)
+
+    def _is_over(self) -> bool:
+        return time.perf_counter() >= self._until
 
     def one(self, number: int) -> None:
         """Check the input of a number, and keep what it finds."""
@@ -135,6 +142,8 @@ class Run:
         )
         @hypothesis.given(inputs)
         def check(drawn: Any) -> None:
+            if self._is_over():
+                return
             last[:] = [drawn]
             self._check(drawn)
 

@@ -1,7 +1,7 @@
 """Inputs that nobody would send, by the thousand: no crash, no 500, no report of a sanitizer.
 
-`make test` checks 10,000, `make soak` a million, `make fuzz INPUTS=N` as many as you like. A
-finding is printed with its input and its number; the run's `--hypothesis-seed` and
+`make test` checks 10,000, `make soak` a million where there is time, `make fuzz INPUTS=N` as many
+as you like. A finding is printed with its input and its number; the run's `--hypothesis-seed` and
 FUZZ_ONLY=NUMBER, with `-k` and the target, check that one again.
 """
 
@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from tests.kernel.sanitized import SanitizedKernel
 
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "10000"))
 ONLY = int(os.environ.get("FUZZ_ONLY", "0"))
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "0"))
+"""For all targets together; 0 for as long as the inputs take."""
+BEGAN = time.monotonic()
 SECONDS_MAX = 300 + INPUTS // 100
 ROOT = Path(__file__).parents[2]
 
@@ -55,6 +59,7 @@ def context(
     """What the process that fuzzes is told."""
     told: dict[str, Any] = {"name": entry.name, "module": entry.module, "folder": str(tmp_path)}
     told |= {"seed": seed, "inputs": inputs_of(entry, INPUTS), "only": ONLY}
+    told["seconds"] = share_of_time(entry)
     if entry.needs == "application":
         issue_token: Callable[..., str] = request.getfixturevalue("issue_token")
         new_tenant: Callable[[], str] = request.getfixturevalue("new_tenant")
@@ -62,6 +67,14 @@ def context(
     elif entry.needs == "sanitized":
         told["kernel"] = str(request.getfixturevalue("sanitized_kernel").path)
     return told
+
+
+def share_of_time(entry: Entry) -> float | None:
+    """An equal share of the time that is left for this target and those after it."""
+    if not SECONDS:
+        return None
+    left = BEGAN + SECONDS - time.monotonic()
+    return max(1.0, left / (len(CATALOGUE) - CATALOGUE.index(entry)))
 
 
 @pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: re.sub(r"\W+", "-", entry.name))
@@ -96,4 +109,4 @@ def test_nothing_that_is_sent_breaks_it(
     assert '"exception"' not in said, "the application logged an error"
     if "token" in context:
         assert context["token"] not in said, "a token is in the log"
-    assert report["inputs"] >= context["inputs"] or ONLY
+    assert report["inputs"] >= (1 if SECONDS else context["inputs"]) or ONLY

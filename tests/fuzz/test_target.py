@@ -1,6 +1,7 @@
 """The fuzz run finds what is broken: a planted defect in each target, kept with its input."""
 
 import re
+import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -45,6 +46,13 @@ def test_hypothesis_shrinks_what_it_finds(tmp_path: Path) -> None:
     assert re.search(r"hypothesis, shrunk: \[b'(?:\\x00)*\\x07(?:\\x00)*'\]", found.findings[0])
     assert re.search(r"planted, seed 1, input \d+: b", found.findings[1])
     assert found.outcomes["found"] > 1
+
+
+def test_a_run_ends_with_its_time_though_inputs_are_left(tmp_path: Path) -> None:
+    slow = Target(Random.random, lambda one: time.sleep(0.01) or "seen")  # type: ignore[func-returns-value]
+    found = run_of(slow, tmp_path).run(100_000, seconds_max=0.3)
+    assert 0 < found.inputs < 1_000
+    assert found.findings == []
 
 
 def test_an_input_that_never_ends_is_interrupted(
