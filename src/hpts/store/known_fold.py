@@ -24,7 +24,6 @@ class _Block(NamedTuple):
     number: int
     first_entry_id: uuid.UUID
     entry_count: int
-    line_count: int
 
     @property
     def last_entry_id(self) -> uuid.UUID:
@@ -75,7 +74,7 @@ class _Fold:
             if later:
                 await self._run("begin_known_slice", from_entry_id=min(later))
                 filled = 0
-        await self._run(
+        ((line_count,),) = await self._rows(
             "fold_blocks",
             first_entry_ids=[block.first_entry_id for block in blocks],
             entry_counts=[block.entry_count for block in blocks],
@@ -86,21 +85,19 @@ class _Fold:
             "keep_known_progress",
             block_number=blocks[-1].number,
             last_entry_id=max(last_entry_id, *(block.last_entry_id for block in blocks)),
-            slice_lines=filled + sum(block.line_count for block in blocks),
+            slice_lines=filled + line_count,
         )
         return len(blocks)
 
     async def _next_blocks(self, after_block: int) -> list[_Block]:
-        """As many as fill a slice."""
+        """As many as may fill a slice."""
         rows = await self._rows(
-            "read_blocks_to_fold", after_block=after_block, blocks_max=FOLDED_BLOCKS_MAX
+            "read_blocks_to_fold",
+            after_block=after_block,
+            blocks_max=FOLDED_BLOCKS_MAX,
+            lines_max=self._slice_lines,
         )
-        blocks: list[_Block] = []
-        for block in (_Block(*row) for row in rows):
-            blocks.append(block)
-            if sum(each.line_count for each in blocks) >= self._slice_lines:
-                break
-        return blocks
+        return [_Block(*row) for row in rows]
 
     async def _slices_of(self, blocks: Sequence[_Block]) -> list[uuid.UUID]:
         """The slice of each block, cut at midnight."""

@@ -1,10 +1,12 @@
 -- store/known_fold.py: adds the lines of blocks to the totals by posting. Each block ($blocks) comes with
--- its slice and its day of posting. Under the lock of the tenant's progress, so each block once.
+-- its slice and its day of posting; the answer is how many lines they had. Under the lock of the tenant's
+-- progress, so each block once.
 WITH folded AS MATERIALIZED (
     SELECT line.account_code, line.currency, line.layer, named.from_entry_id, named.posted_day,
         entry.effective_at,
         coalesce(sum(line.amount_minor) FILTER (WHERE line.direction = 'D'), 0)::bigint AS debit_minor,
-        coalesce(sum(line.amount_minor) FILTER (WHERE line.direction = 'C'), 0)::bigint AS credit_minor
+        coalesce(sum(line.amount_minor) FILTER (WHERE line.direction = 'C'), 0)::bigint AS credit_minor,
+        count(*) AS line_count
     FROM unnest(
         %(first_entry_ids)s::uuid[], %(entry_counts)s::integer[], %(slices)s::uuid[], %(days)s::date[]
     ) AS named (first_entry_id, entry_count, from_entry_id, posted_day)
@@ -49,12 +51,16 @@ by_day AS (
     ON CONFLICT ON CONSTRAINT known_day_total_stands_once DO UPDATE
     SET debit_minor = total.debit_minor + excluded.debit_minor,
         credit_minor = total.credit_minor + excluded.credit_minor
+),
+by_slice AS (
+    INSERT INTO known_slice_totals AS total (
+        tenant_id, account_code, currency, layer, from_entry_id, effective_at, debit_minor, credit_minor
+    )
+    SELECT %(tenant_id)s, account_code, currency, layer, from_entry_id, effective_at, debit_minor,
+        credit_minor
+    FROM folded
+    ON CONFLICT ON CONSTRAINT known_slice_total_stands_once DO UPDATE
+    SET debit_minor = total.debit_minor + excluded.debit_minor,
+        credit_minor = total.credit_minor + excluded.credit_minor
 )
-INSERT INTO known_slice_totals AS total (
-    tenant_id, account_code, currency, layer, from_entry_id, effective_at, debit_minor, credit_minor
-)
-SELECT %(tenant_id)s, account_code, currency, layer, from_entry_id, effective_at, debit_minor, credit_minor
-FROM folded
-ON CONFLICT ON CONSTRAINT known_slice_total_stands_once DO UPDATE
-SET debit_minor = total.debit_minor + excluded.debit_minor,
-    credit_minor = total.credit_minor + excluded.credit_minor
+SELECT coalesce(sum(line_count), 0)::bigint FROM folded
