@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-KERNEL := src/hpts/_posting.pyx $(wildcard src/hpts/_*.pxd)
+KERNEL := $(wildcard src/hpts/_*.pyx) $(wildcard src/hpts/_*.pxd)
 WORKERS ?= 2
 BASE ?= HEAD~1
 TOOLS := build/tools/.installed
@@ -47,7 +47,7 @@ check: install ## Lint, types, the kernel's stub and the SQL files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest hpts._posting
+	$(BIN)/python -m mypy.stubtest hpts._posting hpts._identifiers
 	$(BIN)/python -m pytest -q tests/store/test_sql_files.py
 
 bench: install ## Measure kernel, requests, batches and queries

@@ -21,11 +21,12 @@ setup(
     ext_modules=cythonize(
         [
             Extension(
-                "hpts._posting",
-                ["src/hpts/_posting.pyx"],
+                f"hpts.{name}",
+                [f"src/hpts/{name}.pyx"],
                 extra_compile_args=FLAGS,
                 extra_link_args=FLAGS if SANITIZE else [],
             )
+            for name in ("_posting", "_identifiers")
         ],
         build_dir="build/cython",
         language_level=3,

@@ -23,6 +23,7 @@ PLACES = {
     "hpts.meters": "leaf",
     "hpts.spans": "leaf",
     "hpts.telemetry": "leaf",
+    "hpts._identifiers": "kernel",
     "hpts._posting": "kernel",
     "hpts.domain": "domain",
     "hpts.bank_files": "domain",
@@ -98,7 +99,7 @@ def name_of(path: Path) -> str:
 
 
 def modules() -> dict[str, Path]:
-    paths = [*SOURCE.rglob("*.py"), SOURCE / "_posting.pyx"]
+    paths = [*SOURCE.rglob("*.py"), *SOURCE.glob("*.pyx")]
     return {name_of(path): path for path in paths}
 
 

@@ -10,7 +10,6 @@ from hpts.domain.identifiers import (
     RANDOM_BITS,
     UNIX_TO_2000_MICROSECONDS,
     first_identifier,
-    format_identifier,
 )
 
 MICROSECONDS_MAX = (1 << 48) * 1000 - UNIX_TO_2000_MICROSECONDS - 1
@@ -62,8 +61,3 @@ def test_batches_of_one_microsecond_differ_by_their_random_bits(
 ) -> None:
     first, second = (first_identifier(microseconds, bits) for bits in random_bits)
     assert first != second
-
-
-@given(st.binary(min_size=16, max_size=16))
-def test_it_is_shown_as_a_uuid_in_lower_case(identifier: bytes) -> None:
-    assert format_identifier(identifier) == str(uuid.UUID(bytes=identifier))

@@ -1,4 +1,4 @@
-"""The stub says what the compiled module has: names, parameters, defaults."""
+"""The stubs say what the compiled modules have: names, parameters, defaults."""
 
 import os
 import subprocess
@@ -8,10 +8,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_stub_matches_the_compiled_module():
+def test_the_stubs_match_the_compiled_modules():
     environment = os.environ | {"MYPYPATH": str(ROOT / "src")}
     ran = subprocess.run(
-        [sys.executable, "-m", "mypy.stubtest", "hpts._posting"],
+        [sys.executable, "-m", "mypy.stubtest", "hpts._posting", "hpts._identifiers"],
         capture_output=True,
         text=True,
         cwd=ROOT,

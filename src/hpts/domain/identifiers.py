@@ -4,6 +4,10 @@
 method 3), then 46 random bits and 16 bits of position in the batch.
 """
 
+from hpts._identifiers import format_identifier, read_identifier
+
+__all__ = ["first_identifier", "format_identifier", "read_identifier"]
+
 UNIX_TO_2000_MICROSECONDS = 946_684_800_000_000
 RANDOM_BITS = 46
 POSITIONS_PER_BATCH = 65_536
@@ -18,9 +22,3 @@ def first_identifier(microseconds: int, random_bits: int) -> int:
     version_and_fraction = 0x7000 | (fraction * 4096 // 1000)
     variant_and_random = (0b10 << 62) | (random_bits << 16)
     return (milliseconds << 80) | (version_and_fraction << 64) | variant_and_random
-
-
-def format_identifier(identifier: bytes) -> str:
-    """The 8-4-4-4-12 form of 16 bytes, in lower case."""
-    digits = identifier.hex()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -19,6 +19,7 @@ from hpts.domain.accrual import Accrual, AccruedLoan
 from hpts.domain.blocks import principals_digest
 from hpts.domain.disbursement import Disbursement
 from hpts.domain.entries import day_of
+from hpts.domain.identifiers import read_identifier
 from hpts.domain.limits import LOANS_PER_ACCRUAL_MAX
 from hpts.domain.payment import Payment
 from hpts.domain.rejections import FieldError
@@ -34,7 +35,6 @@ Payload = TypeVar("Payload", bound=msgspec.Struct)
 
 CURRENCY = re.compile(r"[A-Z]{3}")
 CURRENCIES_REMEMBERED = 256
-UUID_LENGTH = 36
 DAYS_REMEMBERED = 4_096
 """Days are few and come again: a payment is effective today, a correction within a few years."""
 
@@ -149,19 +149,10 @@ class Kind:
 
 def parse_identifier(text: str) -> bytes:
     """16 bytes of an 8-4-4-4-12 identifier, in either case. Raises Misfit."""
-    if (
-        len(text) == UUID_LENGTH
-        and text[8] == text[13] == text[18] == text[23] == "-"
-        and text.isascii()
-    ):
-        try:
-            parsed = bytes.fromhex(text.replace("-", ""))
-        except ValueError:
-            pass
-        else:
-            if len(parsed) == 16:
-                return parsed
-    raise Misfit("must be a UUID")
+    identifier = read_identifier(text)
+    if identifier is None:
+        raise Misfit("must be a UUID")
+    return identifier
 
 
 @functools.lru_cache(DAYS_REMEMBERED)
