@@ -5,10 +5,8 @@ import uuid
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hpts.domain.accrual import Accrual
-from hpts.domain.reversal import Reversal
 from hpts.meters import BY_TENANT, Counter, Histogram
-from hpts.posting import Outcome, Posting
+from hpts.posting import TRAVEL_ALONE, Outcome, Posting
 from hpts.spans import SPANS, Span, Tracer
 
 POSTINGS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
@@ -142,4 +140,4 @@ _ordinary, _bulk = BatchMeter("ordinary"), BatchMeter("bulk")
 
 def meter_of(posting: Posting) -> BatchMeter:
     """Of the lanes that the posting travels on."""
-    return _bulk if isinstance(posting.command, Accrual | Reversal) else _ordinary
+    return _bulk if isinstance(posting.command, TRAVEL_ALONE) else _ordinary

@@ -20,7 +20,7 @@ from hpts.domain.payment import Payment, write_payment
 from hpts.domain.periods import tag_moved
 from hpts.domain.rejections import Refusal, Rejection
 from hpts.domain.reversal import Reversal, write_reversal
-from hpts.posting import OVERLOADED, Command, Outcome, Posted, Posting, Receipt
+from hpts.posting import OVERLOADED, TRAVEL_ALONE, Command, Outcome, Posted, Posting, Receipt
 from hpts.store.append import Earlier, Opened
 
 
@@ -85,7 +85,7 @@ class Decisions:
             self._note(posting, OVERLOADED)
 
     def _is_busy(self, command: Command) -> bool:
-        if isinstance(command, Accrual | Reversal):
+        if isinstance(command, TRAVEL_ALONE):
             return False  # they have waited for their loans
         return command.loan_id in self._opened.busy_loans
 

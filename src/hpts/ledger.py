@@ -25,6 +25,7 @@ from hpts.posting import (
     DATABASE_UNAVAILABLE,
     OVERLOADED,
     SHUTTING_DOWN,
+    TRAVEL_ALONE,
     Command,
     Outcome,
     Posted,
@@ -236,7 +237,7 @@ def _readers(database_url: str, connect: Connect) -> Pool:
 
 
 def _travels_alone(command: Command) -> bool:
-    return isinstance(command, Accrual | Reversal)
+    return isinstance(command, TRAVEL_ALONE)
 
 
 def _still_waited_for(postings: Sequence[Posting]) -> Sequence[Posting]:
@@ -328,7 +329,7 @@ async def _open_decide_write(
         tenant_id,
         idempotency_keys=[posting.idempotency_key for posting in postings],
         loan_ids=_loan_ids(postings),
-        alone=command if isinstance(command, Accrual | Reversal) else None,
+        alone=command if isinstance(command, TRAVEL_ALONE) else None,
         wait_ms=max(1, int((postings[0].deadline - started_at) * 1000)),
     )
     opened_at = time.monotonic()

@@ -19,6 +19,8 @@ from hpts.domain.rejections import Refusal
 from hpts.domain.reversal import Reversal
 
 Command = Payment | Disbursement | Accrual | Reversal
+TRAVEL_ALONE = (Accrual, Reversal)
+"""Commands whose size is known only when their batch is opened, or that are large."""
 
 
 class Receipt(NamedTuple):

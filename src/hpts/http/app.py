@@ -81,6 +81,7 @@ class App:
     async def answer(self, request: Request) -> tuple[Response, str | None]:
         """(response, problem code), trace headers included. Never raises for what a client sent."""
         request.origin_of = self._origin_of
+        request.is_timed = self._server_timing or SPANS.tracer is not None
         request.trace_id, request.traceparent = read_trace(request.headers, _utc_today)
         code = None
         try:
@@ -151,7 +152,8 @@ class App:
         request.principal = principal
         arrival = self._entrance.arrival_of(request)
         check_binding(principal, arrival)
-        request.timings.append(Span("auth", started, time.perf_counter() - started))
+        if request.is_timed:
+            request.timings.append(Span("auth", started, time.perf_counter() - started))
         if scope not in principal.scopes:
             raise _insufficient(scope)
         is_partner = not arrival.is_mutual and (

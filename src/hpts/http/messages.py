@@ -101,6 +101,7 @@ class Request(ABC):
     __slots__ = (
         "_watch",
         "headers",
+        "is_timed",
         "method",
         "origin_of",
         "path",
@@ -123,6 +124,7 @@ class Request(ABC):
         self.route: Route | None = None
         self.path_parameters: tuple[str, ...] = ()
         self.principal: Principal | None = None
+        self.is_timed = False  # whether anybody is to see its timings
         self.timings: list[Span] = []
         self.origin_of: Callable[[Request], Origin] = _of_no_entrance
         self._watch = watch

@@ -58,14 +58,19 @@ async def post(
         origin=request.origin if operation.is_audited else UNKNOWN_ORIGIN,
     )
     outcome = await ledger.post(client.tenant_id, posting)
+    if request.is_timed:
+        request.timings += _timings(posting)
+    return _response(command, outcome, posting.block_number)
+
+
+def _timings(posting: Posting) -> tuple[Span, Span, Span]:
     now = time.monotonic()
     kernel, started = posting.kernel_seconds, posting.database_started_at
-    request.timings += (
+    return (
         Span("queue", posting.queued_at, started - posting.queued_at),
         Span("kernel", started, kernel),
         Span("database", started, now - started - kernel),
     )
-    return _response(command, outcome, posting.block_number)
 
 
 def check_media_type(request: Request) -> None:
@@ -79,12 +84,12 @@ def check_media_type(request: Request) -> None:
 
 def idempotency_key_of(request: Request) -> bytes:
     """The key that every POST carries. Raises ProblemRaised."""
-    key = request.headers.get("idempotency-key")
-    if key is not None and IDEMPOTENCY_KEY.fullmatch(key):
-        if len(request.header_values("idempotency-key")) == 1:
-            return key.encode()
+    keys = request.header_values("idempotency-key")
+    if len(keys) == 1 and IDEMPOTENCY_KEY.fullmatch(keys[0]):
+        return keys[0].encode()
+    if len(keys) > 1:
         problem, message = "duplicate_header", "must be given once"
-    elif key is None:
+    elif not keys:
         problem, message = "required", "every POST needs one, so that a retry posts nothing twice"
     else:
         problem, message = "pattern", "must match ^[A-Za-z0-9][A-Za-z0-9._:-]{7,254}$"

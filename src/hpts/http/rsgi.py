@@ -53,12 +53,13 @@ class RsgiTransport(Protocol):
 class RsgiRequest(Request):
     """A request as RSGI hands it over."""
 
-    __slots__ = ("_protocol", "_scope")
+    __slots__ = ("_headers", "_protocol", "_scope")
 
     def __init__(self, scope: RsgiScope, protocol: RsgiProtocol, watch: BodyWatch) -> None:
         self._scope = scope
         self._protocol = protocol
-        super().__init__(scope.method, scope.path, scope.headers, watch)
+        self._headers = scope.headers
+        super().__init__(scope.method, scope.path, self._headers, watch)
 
     @property
     def query_string(self) -> bytes:
@@ -73,7 +74,7 @@ class RsgiRequest(Request):
         return self.peer, int(self._scope.client.rpartition(":")[2])
 
     def header_values(self, name: str) -> list[str]:
-        return self._scope.headers.get_all(name)
+        return self._headers.get_all(name)
 
     async def until_hung_up(self) -> None:
         await self._protocol.client_disconnect()
