@@ -93,6 +93,14 @@ def test_a_bad_file_stops_all_and_says_where_it_is_bad(
     assert books.fetch("SELECT count(*) FROM bank_statements WHERE tenant_id = %s") == [(0,)]
 
 
+def test_a_file_without_end_is_read_no_further_than_the_bound(
+    books: Books, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hpts.commands.bank.STATEMENT_FILE_BYTES_MAX", 1_000)
+    assert bank(books, "import", "/dev/zero") == 1
+    assert "/dev/zero is over 1000 bytes" in capsys.readouterr().err
+
+
 def test_what_cannot_be_added_is_refused_with_the_reason(
     books: Books, capsys: pytest.CaptureFixture[str]
 ) -> None:

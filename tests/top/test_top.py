@@ -2,6 +2,12 @@
 
 import http.server
 import io
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,6 +96,9 @@ def test_an_idle_server_says_so() -> None:
     assert "no requests" in text
 
 
+MAIN = "from hpts.cli import main; raise SystemExit(main())"
+
+
 @contextmanager
 def answering(body: str) -> Iterator[str]:
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -134,3 +143,47 @@ def test_into_a_pipe_it_prints_one_look_and_ends(capsys: pytest.CaptureFixture[s
     with answering("hpts_workers 3.0\nhpts_database_up 1.0\n") as url:
         assert main(["top", "--url", url, "--interval", "0.2"]) == 0
     assert "3 workers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "http://127.0.0.1:port", "http:// 127.0.0.1", "ftp://127.0.0.1", "9464"]
+)
+def test_what_is_no_url_is_said_to_be_none(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["top", "--once", "--url", url]) == 1
+    assert url in capsys.readouterr().err
+
+
+def test_what_does_not_speak_http_is_said_to_be_no_server(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def greet() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+                connection.recv(4096)
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        assert main(["top", "--once", "--url", url]) == 1
+        thread.join()
+    assert url in capsys.readouterr().err
+
+
+def test_a_terminal_that_cannot_be_drawn_over_gets_one_look_below_the_other() -> None:
+    with answering("hpts_workers 3.0\nhpts_database_up 1.0\n") as url:
+        command = [sys.executable, "-c", MAIN, "top", "--interval", "0.2", "--url", url]
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(
+            command, stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "dumb"}
+        ) as running:
+            os.close(theirs)
+            shown = b""
+            while shown.count(b"3 workers") < 2 and running.poll() is None:
+                shown += os.read(ours, 65_536)
+            running.send_signal(signal.SIGINT)
+        os.close(ours)
+    assert shown.count(b"3 workers") >= 2
+    assert b"\x1b" not in shown

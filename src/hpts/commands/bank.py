@@ -143,9 +143,10 @@ def _read_files(paths: list[Path], file_format: str | None) -> list["StatementFi
         raise CommandError(f"import at most {STATEMENT_FILES_MAX} files at once")
     found, problems = [], []
     for path in paths:
-        if path.stat().st_size > STATEMENT_FILE_BYTES_MAX:
+        with path.open("rb") as file:  # a pipe or a device does not say how long it is
+            content = file.read(STATEMENT_FILE_BYTES_MAX + 1)
+        if len(content) > STATEMENT_FILE_BYTES_MAX:
             raise CommandError(f"{path} is over {STATEMENT_FILE_BYTES_MAX} bytes: split it")
-        content = path.read_bytes()
         try:
             found.append(file_of(path.name, content, read_file(content, file_format)))
         except StatementInvalid as error:

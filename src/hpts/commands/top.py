@@ -57,6 +57,12 @@ def _top(arguments: argparse.Namespace, settings: Settings) -> int:
             time.sleep(arguments.interval)
             console.print(render(url, growth_between(before, scrape(url))))
             return 0
+        if console.is_dumb_terminal:  # it cannot be drawn over: one look below the other
+            while True:
+                time.sleep(arguments.interval)
+                now = scrape(url)
+                console.print(render(url, growth_between(before, now)))
+                before = now
         with Live(render(url, growth_between(None, before)), console=console, screen=True) as live:
             seen: Scrape | None = before
             while True:

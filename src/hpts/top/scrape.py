@@ -8,6 +8,7 @@ import time
 import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator
+from http.client import HTTPException
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -52,20 +53,20 @@ class Scrape(NamedTuple):
 
 def scrape(url: str) -> Scrape:
     """The metrics at `url`, /metrics where it has no path. Raises ScrapeFailed."""
-    if urlsplit(url).path in ("", "/"):
-        url = url.rstrip("/") + "/metrics"
     if not url.startswith(("http://", "https://")):
         raise ScrapeFailed(
             f"{url} is not the URL of metrics, such as http://127.0.0.1:9464/metrics"
         )
     try:
+        if urlsplit(url).path in ("", "/"):
+            url = url.rstrip("/") + "/metrics"
         with urllib.request.urlopen(url, timeout=SECONDS_MAX) as response:  # noqa: S310
             text = response.read(BYTES_MAX).decode()
         found: dict[str, list[Series]] = defaultdict(list)
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 found[sample.name].append(Series(sample.labels, sample.value))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         raise ScrapeFailed(f"{url} cannot be read: {error}") from error
     if "hpts_workers" not in found:
         raise ScrapeFailed(f"{url} answers, but it is no HPTS server")
