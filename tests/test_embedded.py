@@ -110,7 +110,7 @@ def lives(pid: int) -> bool:
     return line.rpartition(")")[2].split()[0] not in "ZX"
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "waited in vain"

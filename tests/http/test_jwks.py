@@ -46,7 +46,7 @@ class Issuer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.requests += 1
-                outer.hold.wait(5)
+                outer.hold.wait(30)
                 self.send_response(outer.status)
                 headers = {"Content-Length": str(len(outer.body))} | outer.headers
                 for name, value in headers.items():

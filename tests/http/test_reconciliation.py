@@ -47,7 +47,7 @@ def test_whoever_asks_while_it_runs_shares_the_result(monkeypatch: pytest.Monkey
 
     def reconcile(*asked: object) -> Reconciliation:
         runs.append(asked)
-        may_end.wait(5)
+        may_end.wait(30)
         return FOUND
 
     monkeypatch.setattr(reconciliation, "reconcile", reconcile)
@@ -79,7 +79,7 @@ def test_a_tenant_may_have_only_a_few_waiting(monkeypatch: pytest.MonkeyPatch) -
     may_end = threading.Event()
 
     def reconcile(*_: object) -> Reconciliation:
-        may_end.wait(5)
+        may_end.wait(30)
         return FOUND
 
     monkeypatch.setattr(reconciliation, "reconcile", reconcile)

@@ -121,7 +121,7 @@ def test_an_endpoint_that_ends_slowly_delays_no_other(
         try:
             check_arrival(world, ending)
             world.delete(endpoint_id)
-            assert is_ending.wait(20)
+            assert is_ending.wait(60)
             world.endpoint(coming.url)
             check_arrival(world, coming)
         finally:

@@ -31,7 +31,7 @@ OVERLOADED = Unavailable("overloaded")
 
 def play(scenario: Coroutine[Any, Any, None]) -> None:
     async def bounded() -> None:
-        await asyncio.wait_for(scenario, 50)
+        await asyncio.wait_for(scenario, 120)
 
     asyncio.run(bounded())
 

@@ -35,7 +35,7 @@ MISMATCH = Refusal(Rejection.IDEMPOTENCY_MISMATCH)
 
 def play(scenario: Coroutine[Any, Any, None]) -> None:
     async def bounded() -> None:
-        await asyncio.wait_for(scenario, 40)
+        await asyncio.wait_for(scenario, 120)
 
     asyncio.run(bounded())
 

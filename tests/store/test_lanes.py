@@ -244,7 +244,7 @@ def test_a_whole_batch_that_must_wait_lets_those_behind_it_pass() -> None:
         lanes = lanes_of(run, batch_max=4)
         for item in [*range(9), *range(100, 105)]:
             lanes.submit(ONE, item)
-        await asyncio.wait_for(lanes.drain(), 5)
+        await asyncio.wait_for(lanes.drain(), 30)
         assert sorted(posted) == list(range(100, 105))
 
     play(scenario())

@@ -52,7 +52,7 @@ def opens(pipeline: Pipeline) -> bool:
 
 def play(scenario: Coroutine[Any, Any, None]) -> None:
     async def bounded() -> None:
-        await asyncio.wait_for(scenario, 40)
+        await asyncio.wait_for(scenario, 120)
 
     asyncio.run(bounded())
 

@@ -17,7 +17,7 @@ from .ledger_fixture import Books, disbursement, payment, today
 
 ONE, TWO = (uuid.uuid5(uuid.NAMESPACE_OID, str(number)) for number in range(2))
 EVERY_SECONDS = 0.05
-SECONDS_MAX = 20
+SECONDS_MAX = 60
 ELECTED = (
     "SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database"
     " WHERE locktype = 'advisory' AND datname = current_database() AND granted"

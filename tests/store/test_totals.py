@@ -39,7 +39,7 @@ ACCOUNTS = (1000, 1100, 1200, 1300, 2000, 2100, 4000)
 
 def play(scenario: Coroutine[Any, Any, None]) -> None:
     async def bounded() -> None:
-        await asyncio.wait_for(scenario, 40)
+        await asyncio.wait_for(scenario, 120)
 
     asyncio.run(bounded())
 
@@ -150,7 +150,7 @@ def test_two_writers_of_the_same_accounts_do_not_wait_for_each_other_before_the_
         added.add(wire.stripe)
         if len(added) == 2:
             both_added.set()
-        await asyncio.wait_for(both_added.wait(), 5)
+        await asyncio.wait_for(both_added.wait(), 30)
         return rows + await run(wire, steps[at:])
 
     async def scenario() -> None:

@@ -76,14 +76,14 @@ def _command(folder: Path) -> str:
         return ""
 
 
-def wait_until(true: Callable[[], bool], what: str, seconds: float = 15) -> None:
+def wait_until(true: Callable[[], bool], what: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
         time.sleep(0.01)
 
 
-def wait_until_gone(processes: Sequence[Process], seconds: float = 15) -> None:
+def wait_until_gone(processes: Sequence[Process], seconds: float = 60) -> None:
     """Fails with the processes that are still there."""
     deadline = time.monotonic() + seconds
     while left := [process for process in processes if lives(process)]:

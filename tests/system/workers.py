@@ -9,7 +9,7 @@ from .payers import Client
 from .processes import workers_of
 
 ESTABLISHED = "01"
-REACH_SECONDS_MAX = 20
+REACH_SECONDS_MAX = 60
 
 
 def client_of_each_worker(server: Server, token: str) -> list[Client]:
