@@ -194,6 +194,16 @@ def test_a_loan_that_is_missing_is_drift(books: Books) -> None:
     assert loan.message == "is missing, and lines name it"
 
 
+def test_the_principal_of_a_loan_that_went_missing_is_taken_off_once(books: Books) -> None:
+    of_two = "WHERE tenant_id = %(tenant)s AND loan_id = %(loan)s"
+    books.tamper("UPDATE loans SET principal_minor = principal_minor + 4 " + of_two, loan=TWO)
+    assert read_everything(books).loan_drifts, "so every run compares it"
+    books.tamper("DELETE FROM loans " + of_two, loan=TWO)
+    first, second = go_on(books), go_on(books)
+    assert first.loan_drifts == second.loan_drifts != ()
+    assert first.sum_of_loan_balances_minor == second.sum_of_loan_balances_minor
+
+
 def test_the_kept_sums_are_no_more_than_a_shortcut(books: Books) -> None:
     """Whoever deletes or changes them is found by the full proof, which makes them anew."""
     books.tamper(

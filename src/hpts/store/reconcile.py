@@ -125,8 +125,7 @@ def _as_app(database_url: str) -> Iterator[psycopg.Connection[Any]]:
             connect_timeout=CONNECT_SECONDS_MAX,
             application_name="hpts reconcile",
         ) as connection:
-            for statement in SESSION:
-                connection.execute(statement.encode())
+            connection.execute("; ".join(SESSION).encode())
             yield connection
     except psycopg.Error as error:
         if is_passing(error.sqlstate):

@@ -83,7 +83,6 @@ def compare_principal(
     wanted = _wanted(tenant_id, loan_ids)
     for currency, change in connection.execute(sql("compare_reconciled_loans").encode(), wanted):
         by_loans[currency] = by_loans.get(currency, 0) + int(change)
-    connection.execute(sql("note_compared_loans").encode(), wanted)
     rows = connection.execute(sql("sum_principal").encode(), {"tenant_id": tenant_id}).fetchall()
     by_ledger = {currency: int(minor) for currency, minor in rows}
     return [
