@@ -3,8 +3,8 @@
 import pytest
 
 from hpts import crash_loop
-from hpts.crash_loop import Respawns
-from hpts.domain.limits import EARLY_END_AGE_MAX, EARLY_ENDS_MAX, EARLY_ENDS_SECONDS
+from hpts.crash_loop import EARLY_END_SECONDS, Respawns
+from hpts.domain.limits import EARLY_ENDS_MAX, EARLY_ENDS_SECONDS
 
 NEVER = 0.0
 
@@ -31,7 +31,7 @@ def end_early(respawns: Respawns, clock: Clock, *, after: float, worker: int = 0
     respawns.clear()
     respawns[worker] = clock.now
     clock.now += after
-    return clock.now - respawns.get(worker, NEVER) <= EARLY_END_AGE_MAX
+    return clock.now - respawns.get(worker, NEVER) <= EARLY_END_SECONDS
 
 
 def test_two_early_ends_are_no_loop_and_the_fifth_within_a_minute_is(clock: Clock) -> None:
@@ -46,7 +46,7 @@ def test_workers_that_end_early_in_turn_are_a_loop_too(clock: Clock) -> None:
     found = []
     for number in range(EARLY_ENDS_MAX):
         clock.now += 1
-        found.append(clock.now - respawns.get(number % 2, NEVER) <= EARLY_END_AGE_MAX)
+        found.append(clock.now - respawns.get(number % 2, NEVER) <= EARLY_END_SECONDS)
         respawns.clear()
         respawns[number % 2] = clock.now
     assert found == [False] * (EARLY_ENDS_MAX - 1) + [True]
@@ -55,7 +55,7 @@ def test_workers_that_end_early_in_turn_are_a_loop_too(clock: Clock) -> None:
 def test_a_worker_that_ends_late_is_no_part_of_a_loop(clock: Clock) -> None:
     respawns = Respawns()
     for _ in range(3 * EARLY_ENDS_MAX):
-        assert not end_early(respawns, clock, after=EARLY_END_AGE_MAX + 0.1)
+        assert not end_early(respawns, clock, after=EARLY_END_SECONDS + 0.1)
     assert [end_early(respawns, clock, after=1) for _ in range(EARLY_ENDS_MAX)][:-1] == [False] * (
         EARLY_ENDS_MAX - 1
     )

@@ -7,7 +7,9 @@ server must go on. One that cannot start at all ends again and again, and then i
 import time
 from collections import deque
 
-from hpts.domain.limits import EARLY_END_AGE_MAX, EARLY_ENDS_MAX, EARLY_ENDS_SECONDS
+from hpts.domain.limits import EARLY_END_AGE_MS_MAX, EARLY_ENDS_MAX, EARLY_ENDS_SECONDS
+
+EARLY_END_SECONDS = EARLY_END_AGE_MS_MAX / 1000
 
 
 class Respawns(dict[int, float]):
@@ -30,7 +32,7 @@ class Respawns(dict[int, float]):
     def get(self, worker: int, default: float = 0) -> float:  # type: ignore[override]
         """When the worker was replaced, `default` while that does not matter."""
         now = time.monotonic()
-        if worker not in self or now - self[worker] > EARLY_END_AGE_MAX:
+        if worker not in self or now - self[worker] > EARLY_END_SECONDS:
             return default
         self._early_ends.append(now)
         is_full = len(self._early_ends) == EARLY_ENDS_MAX

@@ -215,8 +215,8 @@ STANDBY_PAUSE_MS_MIN, STANDBY_PAUSE_MS_MAX = 1, 20
 STANDBY_AWAY_MS = 1_000
 """How long reads go to the primary before a standby that failed, or was behind, is tried again."""
 
-EARLY_END_AGE_MAX = 5.5
-"""Seconds from its start within which a worker's end is an early one, as granian has it."""
+EARLY_END_AGE_MS_MAX = 5_500
+"""Milliseconds from its start within which a worker's end is an early one, as granian has it."""
 EARLY_ENDS_MAX = 5
 EARLY_ENDS_SECONDS = 60
 """So many workers that end early, in so short a time, end the server."""
