@@ -186,6 +186,31 @@ def test_a_hanging_endpoint_is_given_up_and_an_endless_answer_is_not_read() -> N
     assert send(url, LOOPBACK, flood)[0] == Answer(200, None)
 
 
+@pytest.mark.parametrize("is_broken_off", [False, True], ids=["stalls", "is broken off"])
+def test_a_status_counts_whatever_becomes_of_the_rest_of_the_answer(is_broken_off: bool) -> None:
+    async def begin(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-length": "1000"})
+        await response.prepare(request)
+        assert request.transport is not None
+        if is_broken_off:
+            request.transport.close()
+        else:
+            await asyncio.sleep(60)
+        return response
+
+    url = f"http://127.0.0.1:{free_port()}/"
+    assert send(url, LOOPBACK, begin, seconds_max=3)[0] == Answer(200, None)
+
+
+def test_a_compressed_answer_is_not_unpacked() -> None:
+    async def squeeze(request: web.Request) -> web.StreamResponse:
+        headers = {"content-encoding": "gzip"}
+        return web.Response(body=b"no gzip at all", headers=headers)
+
+    answer, _ = send(f"http://127.0.0.1:{free_port()}/", LOOPBACK, squeeze)
+    assert answer == Answer(200, None)
+
+
 def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://192.0.2.1:9")

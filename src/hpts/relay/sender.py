@@ -6,6 +6,7 @@ is read only so far as it takes to use its connection again.
 """
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import os
@@ -23,6 +24,7 @@ from hpts.domain.webhooks import Network, is_allowed, is_private_allowed
 from hpts.telemetry import logger
 
 DNS_SECONDS = 10
+BODY_SECONDS = 1
 ERROR_LENGTH_MAX = 200
 NOT_PUBLIC = "the host's address is not public"
 NOT_PLAIN = "plain http may not go to the host's address"
@@ -78,13 +80,11 @@ class Sender:
             async with self._session.post(
                 self.url, data=body, headers=headers, allow_redirects=False
             ) as response:
-                await response.content.read(limits.WEBHOOK_ANSWER_BYTES_MAX)
-                if not response.content.at_eof():
-                    response.close()
                 status = response.status
+                await _read_off(response)
         except TimeoutError:
             return Answer(None, "no answer in time")
-        except (aiohttp.ClientError, OSError, ValueError, asyncio.IncompleteReadError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             return Answer(None, _shown(error))
         if 200 <= status <= 299:
             return Answer(status, None)
@@ -100,6 +100,15 @@ class Sender:
             logger.warning("a webhook to %s may not go to %s", self._host, found)
             raise AddressRefused(errno.EACCES, self._refusal)
         return socket.socket(family, kind, protocol)
+
+
+async def _read_off(response: aiohttp.ClientResponse) -> None:
+    """Have the connection used again, where the rest of the answer is small and comes at once."""
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(BODY_SECONDS):
+            await response.content.read(limits.WEBHOOK_ANSWER_BYTES_MAX)
+    if not response.content.at_eof():
+        response.close()
 
 
 def _shown(error: BaseException) -> str:
