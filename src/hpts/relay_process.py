@@ -3,14 +3,19 @@
 import ipaddress
 import multiprocessing
 import os
+import signal
+import threading
+from multiprocessing import connection
 
 import uvloop
 
 from hpts.application import die_with_parent, load_webhook_key
 from hpts.config import ConfigError, Settings
-from hpts.telemetry import configure_logging
+from hpts.telemetry import configure_logging, logger
 
 STOP_SECONDS_MAX = 15
+RESTART_SECONDS = 1
+NICE = 5
 _fork = multiprocessing.get_context("fork")
 
 
@@ -34,16 +39,36 @@ def run_relay(settings: Settings) -> None:
 
 
 class RelayChild:
-    """A relay in a process of its own, which ends with the one that started it."""
+    """A relay in a process of its own, which ends with the one that started it, and is started
+    again when it ends before."""
 
     def __init__(self, settings: Settings) -> None:
-        self._process = _fork.Process(target=_run_child, args=(settings,), name="hpts-relay")
+        self._settings = settings
+        self._turn = threading.Lock()
+        self._is_ending = threading.Event()
 
     def __enter__(self) -> "RelayChild":
-        self._process.start()
+        self._start()
+        threading.Thread(target=self._watch, daemon=True).start()
         return self
 
+    def _start(self) -> None:
+        self._process = _fork.Process(target=_run_child, args=(self._settings,), name="hpts-relay")
+        self._process.start()
+
+    def _watch(self) -> None:
+        while True:
+            connection.wait([self._process.sentinel])
+            if self._is_ending.wait(RESTART_SECONDS):
+                return
+            logger.error("the relay ended and is started again")
+            with self._turn:
+                if not self._is_ending.is_set():
+                    self._start()
+
     def __exit__(self, *_: object) -> None:
+        with self._turn:
+            self._is_ending.set()
         self._process.terminate()
         self._process.join(STOP_SECONDS_MAX)
         if self._process.is_alive():
@@ -53,5 +78,7 @@ class RelayChild:
 
 def _run_child(settings: Settings) -> None:
     die_with_parent()
-    os.nice(5)  # the server starts at the same time, and somebody waits for that
+    for number in (signal.SIGTERM, signal.SIGINT):  # a later one has the server's handlers
+        signal.signal(number, signal.SIG_DFL)
+    os.nice(NICE)  # the server starts at the same time, and somebody waits for that
     run_relay(settings)
