@@ -97,7 +97,11 @@ def test_rows_become_objects_some_at_a_time_and_others_have_their_turn(
         beating = asyncio.ensure_future(beat())
         try:
             return await session.rows(
-                "read_open_bank_items", bank_account_ref=REF, side=BANK, count=100
+                "read_open_bank_items",
+                bank_account_ref=REF,
+                side=BANK,
+                until=today(),
+                count=100,
             )
         finally:
             beating.cancel()

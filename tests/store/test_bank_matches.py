@@ -2,9 +2,11 @@
 
 import datetime
 import uuid
+from typing import Any
 
 import pytest
 
+from hpts.store.bank_session import BankSession
 from tests.bank.banking import Bank, Line, csv_statement
 from tests.store.ledger_fixture import Books, days_ago, disbursement, payment, today
 
@@ -68,3 +70,33 @@ def test_the_same_files_give_the_same_items_and_matches_in_any_order(database_ur
         bank.import_files(*order)
         found.append(sorted(bank.open_keys()))
     assert found[0] == found[1]
+
+
+def test_payments_that_the_bank_cannot_know_of_yet_are_not_looked_at(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[int] = []
+    real = BankSession.rows
+
+    async def rows(session: BankSession, name: str, **values: Any) -> list[Any]:
+        found = await real(session, name, **values)
+        if name == "read_open_bank_items" and values["side"] == "L":
+            looked_at.append(len(found))
+        return found
+
+    monkeypatch.setattr(BankSession, "rows", rows)
+    bank.books.post(payment(LOAN, 5_000, on=days_ago(1)))
+    yesterday = line_of(days_ago(1), "50.00")
+    bank.import_one(
+        csv_statement(yesterday, day=days_ago(1).isoformat(), opening="0.00", closing="50.00")
+    )
+    assert (looked_at, len(bank.matches())) == ([1], 1)
+    bank.books.post(payment(LOAN, 700))
+    bank.status(today().isoformat())
+    assert looked_at == [1, 0], "there is no line that it could be"
+    # Until there is one: a line of yesterday can be a payment of today.
+    late = line_of(days_ago(1), "7.00")
+    bank.import_one(
+        csv_statement(late, day=days_ago(1).isoformat(), opening="50.00", closing="57.00")
+    )
+    assert (looked_at, len(bank.matches())) == ([1, 0, 1], 2)

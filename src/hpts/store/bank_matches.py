@@ -16,7 +16,12 @@ from hpts.domain.bank_accounts import BankAccount
 from hpts.domain.bank_items import BANK, LEDGER, Item, ItemKey
 from hpts.domain.bank_matching import Match, match_items
 from hpts.domain.bank_sums import total
-from hpts.domain.limits import BANK_MATCH_WINDOW_DAYS, BANK_OPEN_ITEMS_MAX, BANK_REFUSED_ITEMS_MAX
+from hpts.domain.limits import (
+    BANK_MATCH_WINDOW_DAYS,
+    BANK_OPEN_ITEMS_MAX,
+    BANK_REFERENCE_DAYS_MAX,
+    BANK_REFUSED_ITEMS_MAX,
+)
 from hpts.store.bank_ledger import collect_cash_lines
 from hpts.store.bank_session import Actor, BankSession, BankSessions
 
@@ -53,19 +58,28 @@ async def match_open_items(session: BankSession, account: BankAccount) -> int:
     last = await session.row("read_last_bank_statement", bank_account_ref=ref)
     if last is None:
         return 0  # there is nothing to match with
-    rows = [
-        row
-        for side in (BANK, LEDGER)
-        for row in await session.rows(
-            "read_open_bank_items", bank_account_ref=ref, side=side, count=BANK_OPEN_ITEMS_MAX
-        )
-    ]
+    rows = await _open_rows(session, ref, BANK, last[0])
+    # No rule reaches further; without lines of the bank there is but what the bank should know of.
+    reach = datetime.timedelta(BANK_REFERENCE_DAYS_MAX if rows else 0)
+    rows += await _open_rows(session, ref, LEDGER, last[0] + reach)
     refused = await session.rows(
         "read_refused_bank_items", bank_account_ref=ref, count=BANK_REFUSED_ITEMS_MAX
     )
     found = await asyncio.to_thread(_match, rows, refused, last[0])
     await _insert(session, ref, found, BY_RULE)
     return len(found)
+
+
+async def _open_rows(
+    session: BankSession, bank_account_ref: str, side: str, until: datetime.date
+) -> list[Any]:
+    return await session.rows(
+        "read_open_bank_items",
+        bank_account_ref=bank_account_ref,
+        side=side,
+        until=until,
+        count=BANK_OPEN_ITEMS_MAX,
+    )
 
 
 async def match_by_hand(
