@@ -1,4 +1,4 @@
-"""Reads of one worker from a real PostgreSQL: balances now and on a past day, journal pages.
+"""Reads of one worker from a real PostgreSQL: balances, journal pages, pages of statements.
 
 Through Reads, so with a round trip each and without HTTP or rendering. The books are one loan with
 a long history beside many short ones; each answer is checked against what was posted.
@@ -14,8 +14,22 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.conftest import Worker
-from hpts.domain.entries import EPOCH, MICROSECONDS_PER_DAY
+from hpts.accounting.account_statement import (
+    AccountStatementQuery,
+    Reached,
+    StatementPage,
+    open_account_statement,
+)
+from hpts.accounting.loan_statement import (
+    LoanPage,
+    LoanReached,
+    LoanStatementQuery,
+    open_loan_statement,
+)
+from hpts.accounting.portions import FIRST_ENTRY
+from hpts.domain.entries import EPOCH, MICROSECONDS_PER_DAY, date_of, day_at
 from hpts.domain.instants import Instant
+from hpts.store.accounting_reads import AccountKey
 from hpts.store.known_fold import fold_all
 from hpts.store.known_reads import KnownReads
 from hpts.store.reads import EntryRow, LineRow
@@ -50,6 +64,11 @@ KNOWN_ENTRIES = """
         FROM named, (VALUES (1, 1000, 'D'), (2, 2100, 'C')) AS line (sequence, account, direction)
     ), totals AS (
         INSERT INTO account_totals VALUES (%(tenant)s, 1000, 'USD', 'S', 0, cardinality(%(ids)s), 0)
+    ), days AS (
+        INSERT INTO account_day_totals
+            (tenant_id, account_code, currency, layer, effective_at, stripe, debit_minor,
+            credit_minor)
+        SELECT %(tenant)s, 1000, 'USD', 'S', (at AT TIME ZONE 'UTC')::date, 0, 1, 0 FROM named
     ), head AS (
         UPDATE ledger_heads SET block_number = cardinality(%(ids)s) WHERE tenant_id = %(tenant)s
     )
@@ -181,6 +200,53 @@ def test_a_page_of_a_loan(
     expected = [str(entry_id) for entry_id in reversed(history.entry_ids[:end])]
     assert [entry.journal_entry_id for entry in entries] == expected[: PAGE_SIZE + 1]
     assert sorted(line.journal_entry_id for line in lines) == sorted(2 * expected[:PAGE_SIZE])
+
+
+@pytest.mark.parametrize("place", ["first", "deep"])
+def test_a_page_of_an_account_statement(
+    benchmark: BenchmarkFixture, worker: Worker, known_history: KnownHistory, place: str
+) -> None:
+    """Of ten years with a line a day, which takes the most queries a page."""
+    count = len(known_history.posted_at)
+    at = 0 if place == "first" else count * 19 // 20
+    query = AccountStatementQuery(AccountKey(int(CASH), "USD", "S"), None, None)
+
+    async def read_page(_: bytes) -> StatementPage:
+        reads = worker.ledger.accounting
+        statement = await open_account_statement(reads, known_history.tenant_id, query)
+        assert statement is not None
+        start = statement.start
+        if at:
+            day = date_of(day_at(known_history.posted_at[at])).isoformat()
+            start = Reached(day, FIRST_ENTRY, 0, at, start.newest_entry_id)
+        return await statement.read_page(PAGE_SIZE, start)
+
+    page = measure(benchmark, worker, read_page)
+    assert (page.opening_minor, page.closing_minor) == (at, min(at + PAGE_SIZE, count))
+
+
+@pytest.mark.parametrize("place", ["first", "deep"])
+def test_a_page_of_a_loan_statement(
+    benchmark: BenchmarkFixture, worker: Worker, history: History, place: str
+) -> None:
+    """Of a loan with more entries than ten years of daily ones; each page sums up all before it."""
+    count = len(history.entry_ids)
+    at = 0 if place == "first" else count * 19 // 20
+    query = LoanStatementQuery(str(history.loan_id), None, None)
+
+    async def read_page(tenant_id: bytes) -> LoanPage:
+        statement = await open_loan_statement(worker.ledger.accounting, tenant_id, query)
+        assert statement is not None
+        start = statement.start
+        if at:
+            day, last = history.days[at - 1].isoformat(), str(history.entry_ids[at - 1])
+            start = LoanReached(day, last, start.newest_entry_id)
+        return await statement.read_page(PAGE_SIZE, start)
+
+    page = measure(benchmark, worker, read_page)
+    assert len(page.lines) == min(PAGE_SIZE, count - at)
+    paid = max(at + len(page.lines) - 1, 0)
+    assert page.closing.principal_outstanding_minor == str(LENT_MINOR - paid)
 
 
 @pytest.mark.parametrize("known", ["recently", "midway", "long ago"])
