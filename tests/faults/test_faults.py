@@ -29,6 +29,7 @@ PROGRESS_SECONDS = 60
 STANDBY_SHARE = 4
 """A long run of the faults of a pair is so many times shorter."""
 FAULTS_MIN = 150
+"""Of each shard of a short run: 300 together."""
 PROMOTIONS_MIN = 3
 
 
@@ -64,6 +65,7 @@ def test_faults_lose_nothing(
         assert campaign.faults_count >= FAULTS_MIN or SOAK_SECONDS
 
 
+@pytest.mark.long
 def test_a_standby_that_is_promoted_has_everything_that_was_answered(
     issuer: DevelopmentIssuer,
     issue_token: Callable[..., str],
