@@ -17,7 +17,7 @@ from rich.console import Console
 
 from hpts.cli import main
 from hpts.top.scrape import Growth, Scrape, ScrapeFailed, Series, growth_between, scrape
-from hpts.top.view import render
+from hpts.top.view import render, render_within
 
 REQUEST = {"method": "POST", "route": "/v1/payments", "status": "201"}
 TENANT = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"
@@ -89,6 +89,30 @@ def test_the_screen_has_rates_latencies_lanes_objectives_and_lags() -> None:
     assert "refused: overloaded 30" in text
     assert "3.0 MB, 1.5 s behind" in text
     assert "2 workers" in text
+
+
+@pytest.mark.parametrize("height", [24, 30, 50])
+def test_a_busy_server_fits_into_the_terminal_with_its_lags(height: int) -> None:
+    before, now = look(0, 1_000), look(2, 1_500, slow=100, failed=30)
+    for at in range(12):
+        labels = {"method": "GET", "route": f"/v1/route-{at}", "status": "200"}
+        now.series["hpts_request_seconds_count"].append(Series(labels, 10 + at))
+        now.series["hpts_lane_depth"].append(Series({"tenant": f"tenant {at}"}, at))
+    for lane in ("postings", "accruals"):
+        count = Series({"lane": lane}, 9)
+        now.series.setdefault("hpts_batch_postings_count", []).append(count)
+    now.series["hpts_replays_total"] = [Series({}, 3)]
+    now.series["hpts_relay_lag_seconds"] = [Series({"tenant": TENANT}, 4.5)]
+    now.series["hpts_relay_parked"] = [Series({"tenant": TENANT}, 2)]
+    console = Console(file=io.StringIO(), width=80, height=height)
+    screen = render_within(console, "http://127.0.0.1:9464/metrics", growth_between(before, now))
+    lines = ["".join(part.text for part in line) for line in console.render_lines(screen)]
+    assert len(lines) <= height
+    text = "\n".join(lines)
+    assert "3.0 MB, 1.5 s behind" in text
+    assert "4.5 s" in text
+    assert "POST /v1/payments" in text
+    assert ("╭" in text) == (height > 24)
 
 
 def test_an_idle_server_says_so() -> None:

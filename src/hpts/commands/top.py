@@ -42,7 +42,7 @@ def _top(arguments: argparse.Namespace, settings: Settings) -> int:
 
     from hpts.development import metrics_url_of  # noqa: PLC0415
     from hpts.top.scrape import Scrape, ScrapeFailed, growth_between, scrape  # noqa: PLC0415
-    from hpts.top.view import render  # noqa: PLC0415
+    from hpts.top.view import render, render_within  # noqa: PLC0415
 
     url = arguments.url or metrics_url_of(settings)
     if url is None:
@@ -63,7 +63,8 @@ def _top(arguments: argparse.Namespace, settings: Settings) -> int:
                 now = scrape(url)
                 console.print(render(url, growth_between(before, now)))
                 before = now
-        with Live(render(url, growth_between(None, before)), console=console, screen=True) as live:
+        first = render_within(console, url, growth_between(None, before))
+        with Live(first, console=console, screen=True) as live:
             seen: Scrape | None = before
             while True:
                 time.sleep(arguments.interval)
@@ -73,7 +74,8 @@ def _top(arguments: argparse.Namespace, settings: Settings) -> int:
                     live.update(f"{failed}\nTrying again ...", refresh=True)
                     seen = None
                 else:
-                    live.update(render(url, growth_between(seen, now)), refresh=True)
+                    shown = render_within(console, url, growth_between(seen, now))
+                    live.update(shown, refresh=True)
                     seen = now
     except ScrapeFailed as failed:
         raise CommandError(str(failed)) from failed

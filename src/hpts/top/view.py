@@ -5,7 +5,7 @@ Nothing here reads a clock or a socket.
 
 from collections.abc import Callable, Iterable
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -13,23 +13,44 @@ from rich.text import Text
 from hpts.top.scrape import Growth
 
 ROWS_MAX = 8
+FRAMED_ROWS_MIN = 3
+"""With room for fewer rows the frames go first."""
 REQUESTS = "hpts_request_seconds"
 CLASSES = (("writes", "write_latency", 0.1), ("reads", "read_latency", 0.3))
 STEPS = (("first pipeline", "open"), ("rules, kernel", "decide"), ("commit", "commit"))
 
 
-def render(url: str, growth: Growth) -> RenderableType:
-    """The whole screen."""
+def render_within(console: Console, url: str, growth: Growth) -> RenderableType:
+    """As much as the terminal has lines for: the lags at the end are there in any case."""
+    sizes = [(rows, True) for rows in range(ROWS_MAX, FRAMED_ROWS_MIN - 1, -1)]
+    sizes += [(rows, False) for rows in range(ROWS_MAX, 0, -1)]
+    for rows, is_framed in sizes:
+        found = render(url, growth, rows=rows, is_framed=is_framed)
+        if len(console.render_lines(found)) <= console.height:
+            break
+    return found
+
+
+def render(
+    url: str, growth: Growth, *, rows: int = ROWS_MAX, is_framed: bool = True
+) -> RenderableType:
+    """The whole screen, with at most `rows` routes and tenants."""
+    part = _panel if is_framed else _titled
+    between = [""] if is_framed else []
     return Group(
         _head(url, growth),
-        _panel("Requests", _requests(growth)),
-        _panel("Lanes and batches", Group(_lanes(growth), "", _batches(growth))),
-        _panel("Database and books", _database(growth)),
+        part("Requests", _requests(growth, rows)),
+        part("Lanes and batches", Group(_lanes(growth, rows), *between, _batches(growth))),
+        part("Database and books", _database(growth)),
     )
 
 
 def _panel(title: str, content: RenderableType) -> Panel:
     return Panel(content, title=title, title_align="left", border_style="dim")
+
+
+def _titled(title: str, content: RenderableType) -> Group:
+    return Group(Text(title, style="bold"), content)
 
 
 def _table(*columns: str) -> Table:
@@ -77,14 +98,14 @@ def _target(growth: Growth, slo: str) -> float:
     return next((series.value for series in growth.now.find("hpts_slo_target", slo=slo)), 1.0)
 
 
-def _requests(growth: Growth) -> RenderableType:
+def _requests(growth: Growth, rows: int) -> RenderableType:
     table = _table("route", "rate/s", "p50", "p99", "4xx", "5xx")
     routes = dict.fromkeys(
         (series.labels["method"], series.labels["route"])
         for series in growth.now.find(f"{REQUESTS}_count")
     )
     busy = [(growth.of(f"{REQUESTS}_count", method=m, route=r), m, r) for m, r in routes]
-    for count, method, route in sorted(busy, reverse=True)[:ROWS_MAX]:
+    for count, method, route in sorted(busy, reverse=True)[:rows]:
         if count > 0:
             labels = {"method": method, "route": route}
             limit = CLASSES[0][2] if method == "POST" else CLASSES[1][2]
@@ -117,7 +138,7 @@ def _by_class(growth: Growth, first: str, labels: dict[str, str]) -> float:
     )
 
 
-def _lanes(growth: Growth) -> RenderableType:
+def _lanes(growth: Growth, rows: int) -> RenderableType:
     table = _table("tenant", "waiting", "posted/s", "wait p50", "wait p99")
     tenants = growth.now.values_of("hpts_lane_depth", "tenant")
     wait = "hpts_lane_wait_seconds"
@@ -126,7 +147,7 @@ def _lanes(growth: Growth) -> RenderableType:
         depth = growth.now.sum("hpts_lane_depth", tenant=tenant)
         return depth, growth.of(f"{wait}_count", tenant=tenant)
 
-    for tenant in sorted(tenants, key=by_load, reverse=True)[:ROWS_MAX]:
+    for tenant in sorted(tenants, key=by_load, reverse=True)[:rows]:
         depth, posted = by_load(tenant)
         if depth or posted > 0:
             table.add_row(
