@@ -15,7 +15,7 @@ from pathlib import Path
 from .client import posted
 
 SEED = os.environ.get("HPTS_FUZZ_SEED", "20261120")
-EXAMPLES = os.environ.get("HPTS_FUZZ_EXAMPLES", "20")
+EXAMPLES = os.environ.get("HPTS_FUZZ_EXAMPLES", "10")
 RUN_S_MAX = 900
 
 # The dictionaries name what exists, so that some of the generated requests get past "not found".
