@@ -29,6 +29,8 @@ DIRECTIONS = {b"D": "DR", b"C": "CR"}
 LAYERS = {b"S": "SETTLED", b"P": "PENDING", b"E": "ENCUMBRANCE"}
 EPOCH = datetime.datetime(2000, 1, 1)
 BLOCK_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+HASH = re.compile(r"[0-9a-f]{64}")
+IDENTIFIER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class NotProven(Exception):
@@ -61,8 +63,7 @@ def verify_entry(entry: Any, proof: Any, checkpoint: Any, key: Ed25519PublicKey)
     block = _get(proof, "block", dict)
     first = _identifier(block, "first_entry_id")
     index, count = _get(proof, "entry_index", int), _get(block, "entry_count", int)
-    entry_number = int.from_bytes(uuid.UUID(said["journal_entry_id"]).bytes, "big")
-    if int.from_bytes(first, "big") + index != entry_number:
+    if int.from_bytes(first, "big") + index != uuid.UUID(said["journal_entry_id"]).int:
         raise NotProven("the entry's identifier is not the one at its place in the block")
     entries_root = _hash(block, "entries_root")
     path = _path(proof, "entry_path")
@@ -85,20 +86,26 @@ def verify_entry(entry: Any, proof: Any, checkpoint: Any, key: Ed25519PublicKey)
             "the block's hash does not lead to the checkpoint's root; was the proof asked for with "
             f"?block_number={signed.block_number}?"
         )
+    beside = _get(proof, "checkpoint", dict)
+    text, _, _ = _get(beside, "note", str).partition("\n\n")  # signed by a newer key, perhaps
+    same = _json({**beside, "note": text}) == _json({**checkpoint, "note": text})
+    if not same or not checkpoint["note"].startswith(f"{text}\n\n"):
+        raise NotProven("the proof's own checkpoint says something else")
     return signed
 
 
 def verify_consistency(old: Any, new: Any, proof: Any, key: Ed25519PublicKey) -> Checkpoint:
-    """That the newer checkpoint's history begins with all of the older one's.
-
-    Arguments are decoded JSON. Raises NotProven, Unusable.
-    """
+    """That the newer checkpoint's history begins with all of the older one's, as verify_entry."""
     older, newer = read_checkpoint(old, key), read_checkpoint(new, key)
     if older.tenant_id != newer.tenant_id:
         raise NotProven("the checkpoints are of two tenants")
     if older.block_number > newer.block_number:
         raise NotProven("the first checkpoint is the newer one; give the older one first")
     path = _path(_object(proof, "the proof"), "path")
+    old_number, new_number = (_get(proof, f"{age}block_number", int) for age in ("old_", ""))
+    said = (proof.get("tenant_id"), old_number, new_number)
+    if said != (newer.tenant_id, older.block_number, newer.block_number):
+        raise NotProven("the proof is between other checkpoints")
     roots = roots_of_consistency(older.block_number, newer.block_number, older.root_hash, path)
     if roots != (older.root_hash, newer.root_hash):
         raise NotProven("the path does not lead from the older root to the newer one")
@@ -232,21 +239,18 @@ def _decode_entry(form: bytes) -> dict[str, Any]:
     kept = json.loads(details or b"")
     if entry_id is None or not isinstance(kept, dict):
         raise ValueError("its identifier is missing or its details are no object")
-    lines = [_decode_line(line, kept) for line in LINE.iter_unpack(form[at:])]
+    instant = EPOCH + datetime.timedelta(microseconds=posted_at)
     said = {
         "tenant_id": str(uuid.UUID(bytes=tenant_id)),
         "journal_entry_id": _uuid(entry_id),
         "event_type": (event_type or b"").decode(),
         "effective_at": (EPOCH + datetime.timedelta(days=day)).date().isoformat(),
-        "posted_at": (EPOCH + datetime.timedelta(microseconds=posted_at)).isoformat(
-            "T", "microseconds"
-        )
-        + "Z",
+        "posted_at": f"{instant.isoformat('T', 'microseconds')}Z",
         "correlation_id": _uuid(correlation_id),
         "reverses_entry_id": _uuid(reverses),
         "description": kept.get("description"),
         "actor": (actor or b"").decode(),
-        "lines": lines,
+        "lines": [_decode_line(line, kept) for line in LINE.iter_unpack(form[at:])],
     }
     return {name: value for name, value in said.items() if value is not None}
 
@@ -273,12 +277,12 @@ def _uuid(field: bytes | None) -> str | None:
 def _compare_entry(entry: dict[str, Any], said: dict[str, Any], tenant_id: str) -> None:
     if said.pop("tenant_id") != tenant_id:
         raise NotProven("the proof is of another tenant's entry")
-    shown = dict(entry)
     # Whose loan it is, is answered from the loan, not from the entry, so no hash of it covers it.
-    shown["lines"] = [
+    lines = [
         {name: value for name, value in _object(line, "a line").items() if name != "borrower_id"}
         for line in _get(entry, "lines", list)
     ]
+    shown = {**entry, "lines": lines}
     for name in sorted({*shown, *said}):
         if _json(shown.get(name)) != _json(said.get(name)):
             raise NotProven(f"the entry's {name} is not what was hashed when it was posted")
@@ -321,20 +325,16 @@ def _path(value: Any, name: str) -> list[bytes]:
 
 
 def _hex(text: Any, name: str) -> bytes:
-    try:
-        found = bytes.fromhex(text)
-    except (TypeError, ValueError):
-        found = b""
-    if len(found) != 32:
-        raise Unusable(f"{name} is not a SHA-256 in hexadecimal")
-    return found
+    if not isinstance(text, str) or not HASH.fullmatch(text):
+        raise Unusable(f"{name} is not a SHA-256 in lower-case hexadecimal")
+    return bytes.fromhex(text)
 
 
 def _identifier(value: Any, name: str) -> bytes:
-    try:
-        return uuid.UUID(_get(value, name, str)).bytes
-    except ValueError:
-        raise Unusable(f"{name} is not a UUID") from None
+    text = _get(value, name, str)
+    if not IDENTIFIER.fullmatch(text):
+        raise Unusable(f"{name} is not a UUID in lower case")
+    return uuid.UUID(text).bytes
 
 
 def _read_json(path: Path) -> Any:

@@ -109,7 +109,12 @@ def consistency(books: Books, old: int, new: int) -> dict[str, Any]:
             tree = await ledger.proofs.tree(books.tenant_id.bytes, new, old)
             return [one.hex() for one in tree.consistency_path(old)]
 
-    return {"path": asyncio.run(read())}
+    return {
+        "tenant_id": str(books.tenant_id),
+        "old_block_number": old,
+        "block_number": new,
+        "path": asyncio.run(read()),
+    }
 
 
 def is_consistent(books: Books, kept: Checkpoint) -> bool:

@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hpts.http.issuer import DevelopmentIssuer
+from hpts.http.security_headers import ANSWER
 from tests.conftest import Server
 
 from .payers import Client, open_loans
@@ -195,6 +197,17 @@ def test_only_metrics_are_answered_there(shared: Metered) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(url + "/v1/health/live", timeout=5)
     assert refused.value.code == 404
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("GET", "/x"), ("POST", "")])
+def test_every_answer_says_to_browsers_what_the_apis_answers_do(
+    shared: Metered, method: str, path: str
+) -> None:
+    with httpx.Client(trust_env=False, timeout=10) as client:
+        found = client.request(method, shared.metrics_url + path)
+    assert dict(ANSWER).items() <= dict(found.headers).items()
+    assert found.headers["cache-control"] == "no-store"
+    assert found.headers["server"] == "hpts"
 
 
 def test_who_connects_and_says_nothing_keeps_nobody_out(shared: Metered) -> None:

@@ -17,6 +17,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from prometheus_client.exposition import make_wsgi_app
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from hpts.http.messages import NO_STORE
+from hpts.http.security_headers import ANSWER
 from hpts.metrics.collector import WorkersCollector
 from hpts.metrics.database import DatabaseCollector
 from hpts.telemetry import logger
@@ -24,6 +26,8 @@ from hpts.telemetry import logger
 PATH = "/metrics"
 PROCESS_NAME = "hpts-metrics"
 """As the system's lists of processes show it; the command is the server's, like a worker's."""
+SERVER = ("Server", "hpts")
+"""Instead of the versions of what serves: they concern nobody."""
 CONNECTIONS_MAX = 8
 CLIENT_SECONDS_MAX = 5
 """How long a client may take to say what it wants, and to take its answer."""
@@ -33,6 +37,7 @@ _fork = multiprocessing.get_context("fork")
 
 class _Handler(WSGIRequestHandler):
     timeout = CLIENT_SECONDS_MAX
+    server_version, sys_version = SERVER[1], ""
 
     def log_message(self, format: str, *args: object) -> None:
         """No line: a scrape is no request of a client."""
@@ -122,9 +127,12 @@ def serve_metrics(listening: socket.socket, collectors: Iterable[Collector]) -> 
     metrics = make_wsgi_app(registry)
 
     def app(environ: dict[str, Any], start_response: Any) -> Any:
+        def start(status: str, headers: list[tuple[str, str]]) -> Any:
+            return start_response(status, [*headers, *ANSWER, NO_STORE, SERVER])
+
         if environ["PATH_INFO"] != PATH:
-            start_response("404 Not Found", [("Content-Type", "text/plain")])
+            start("404 Not Found", [("Content-Type", "text/plain")])
             return [b"Metrics are at /metrics.\n"]
-        return metrics(environ, start_response)
+        return metrics(environ, start)
 
     _Server(listening, app).serve_forever()
