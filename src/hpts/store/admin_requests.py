@@ -21,6 +21,7 @@ from hpts.store.statements import sql
 from hpts.store.tenancy import TenantUnknown
 from hpts.store.wire import (
     CONNECT_SECONDS_MAX,
+    LINK,
     NOT_REPLICATED,
     SESSION,
     ConnectionLost,
@@ -114,7 +115,7 @@ class AdminRequests:
                     self._database_url,
                     connect_timeout=CONNECT_SECONDS_MAX,
                     application_name="hpts administration",
-                    tcp_user_timeout=10_000,
+                    **LINK,
                 ) as connection,
             ):
                 connection.add_notice_handler(lambda found: warnings.append(found.sqlstate))

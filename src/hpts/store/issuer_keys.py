@@ -13,7 +13,7 @@ from hpts.domain.audit import Action, AuditEvent
 from hpts.domain.limits import ISSUER_KEYS_RECORDED_MAX
 from hpts.store.audit import NO_TENANT, operator, record_audit_event
 from hpts.store.statements import sql
-from hpts.store.wire import CONNECT_SECONDS_MAX, ConnectionLost, StatementFailed
+from hpts.store.wire import CONNECT_SECONDS_MAX, LINK, ConnectionLost, StatementFailed
 
 LOCK_CLASS = 0x4B455953  # "KEYS"
 KID_LENGTH_MAX = 255
@@ -32,7 +32,7 @@ def record_issuer_keys(database_url: str, issuer: str, keys: Mapping[str, str | 
             database_url,
             connect_timeout=CONNECT_SECONDS_MAX,
             application_name="hpts issuer keys",
-            tcp_user_timeout=10_000,
+            **LINK,
         ) as connection:
             connection.execute("SET ROLE hpts_app")
             connection.execute("SET lock_timeout = '2s'")

@@ -13,7 +13,7 @@ import psycopg
 from hpts.domain import limits
 from hpts.store.feed import Headline, Position
 from hpts.store.statements import sql
-from hpts.store.wire import CONNECT_SECONDS_MAX, SESSION, ConnectionLost, StatementFailed
+from hpts.store.wire import CONNECT_SECONDS_MAX, LINK, SESSION, ConnectionLost, StatementFailed
 
 HOLD_LOCK_CLASS = 0x48505752  # "HPWR"
 
@@ -50,7 +50,7 @@ class RelayConnection:
                 autocommit=True,
                 connect_timeout=CONNECT_SECONDS_MAX,
                 application_name="hpts relay",
-                tcp_user_timeout=10_000,
+                **LINK,
             )
             for statement in SESSION:
                 await connection.execute(statement.encode())

@@ -9,17 +9,29 @@ import asyncio
 import os
 import select
 from collections.abc import Sequence
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import psycopg
 from psycopg import pq
 from psycopg.adapt import Transformer
 
+from hpts.store.silence import Backend, backend_of, is_at_work
 from hpts.store.statements import sql
 
 OID_BYTEA = 17
 RUN_SECONDS_MAX = 40.0
 """How long a pipeline may take, a little longer than PostgreSQL's statement_timeout below."""
+SILENT_SECONDS_MAX = 5.0
+"""After which a pipeline without an answer is asked after, by another connection, now and then."""
+GRACE_SECONDS = 1.0
+"""For an answer that was on its way when the database said that it was done."""
+LINK: dict[str, Any] = {
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 2,
+    "keepalives_interval": 2,
+    "keepalives_count": 4,
+}
+"""A peer that acknowledges nothing for 10 s is given up, also where we only wait for its answer."""
 CONNECT_SECONDS_MAX = 3
 """For each host of the connection string, in their order."""
 SET_UP_SECONDS_MAX = 5
@@ -103,7 +115,11 @@ Rows = list[tuple[bytes | None, ...]]
 class Wire:
     """One connection. One `run` at a time; the owner sees to that."""
 
-    def __init__(self, connection: psycopg.AsyncConnection, loop: asyncio.AbstractEventLoop):
+    def __init__(
+        self, connection: psycopg.AsyncConnection, loop: asyncio.AbstractEventLoop, backend: Backend
+    ):
+        self._backend = backend
+        self._asking: asyncio.Task[None] | None = None
         self._pgconn = connection.pgconn
         self._connection = connection  # keeps the pgconn open
         self._loop = loop
@@ -140,14 +156,15 @@ class Wire:
                 autocommit=True,
                 connect_timeout=CONNECT_SECONDS_MAX,
                 application_name="hpts",
-                tcp_user_timeout=10_000,
+                **LINK,
             )
         except psycopg.Error as error:
             raise ConnectFailed(str(error)) from error
         try:
             async with asyncio.timeout(SET_UP_SECONDS_MAX):
-                stripe = await _set_up(connection, session, stripe_lock)
-            wire = cls(connection, asyncio.get_running_loop())
+                stripe, pid = await _set_up(connection, session, stripe_lock)
+            backend = backend_of(database_url, connection.pgconn, pid)
+            wire = cls(connection, asyncio.get_running_loop(), backend)
         except (psycopg.Error, TimeoutError) as error:
             await connection.close()
             raise ConnectFailed(str(error) or "no answer") from error
@@ -214,7 +231,7 @@ class Wire:
         self._results = []
         self._warning = ""
         self._done = self._loop.create_future()
-        timer = self._loop.call_later(RUN_SECONDS_MAX, self._fail, ConnectionLost("no answer"))
+        timer = self._loop.call_later(SILENT_SECONDS_MAX, self._doubt)
         try:
             self._flush()
             await self._done
@@ -224,7 +241,28 @@ class Wire:
         finally:
             timer.cancel()
             self._done = None
+            if self._asking is not None:
+                self._asking.cancel()
+                self._asking = None
         return self._results
+
+    def _doubt(self) -> None:
+        self._asking = self._loop.create_task(self._ask_after())
+
+    async def _ask_after(self) -> None:
+        """Fail when the database is known not to be at work on the pipeline, or at the latest when
+        its time is up; cancelled by the answer."""
+        try:
+            async with asyncio.timeout(RUN_SECONDS_MAX - SILENT_SECONDS_MAX):
+                while True:
+                    if await is_at_work(self._backend) is False:
+                        break
+                    await asyncio.sleep(SILENT_SECONDS_MAX)
+                await asyncio.sleep(GRACE_SECONDS)
+        except Exception as error:  # whatever it is, nothing else would ever end the pipeline
+            self._fail(ConnectionLost(f"no answer {error}".rstrip()))
+        else:
+            self._fail(ConnectionLost("the link has fallen silent"))
 
     def _flush(self) -> None:
         try:
@@ -284,10 +322,12 @@ class Wire:
 
 async def _set_up(
     connection: psycopg.AsyncConnection, session: Sequence[str], stripe_lock: int | None
-) -> int:
+) -> tuple[int, int]:
+    """The session's stripe and process id."""
     stripe = 0
     for statement in session:
         await connection.execute(statement.encode())
+    (pid,) = await (await connection.execute("SELECT pg_backend_pid()")).fetchone() or (0,)
     if stripe_lock is not None:
         cursor = await connection.execute(sql("claim_stripe"), {"lock_class": stripe_lock})
         row = await cursor.fetchone()
@@ -296,7 +336,7 @@ async def _set_up(
         stripe = row[0]
     connection.pgconn.nonblocking = 1
     connection.pgconn.enter_pipeline_mode()
-    return stripe
+    return stripe, pid
 
 
 def _raise_first(results: Sequence[pq.abc.PGresult], statements: Sequence[str]) -> NoReturn:
