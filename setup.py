@@ -1,7 +1,7 @@
-"""Builds the Cython posting kernel; everything else about the package stands in pyproject.toml.
+"""Builds the Cython modules; everything else about the package stands in pyproject.toml.
 
-HPTS_SANITIZE=1 builds it under AddressSanitizer and UndefinedBehaviorSanitizer, for the kernel's
-tests (tests/kernel/test_sanitizer.py). Python's own flags hold -fwrapv, which defines what a signed
+HPTS_SANITIZE=1 builds them under AddressSanitizer and UndefinedBehaviorSanitizer, for their tests
+(tests/kernel/test_sanitizer.py). Python's own flags hold -fwrapv, which defines what a signed
 overflow does and so would keep the sanitizer silent about one: it is taken back there.
 """
 
@@ -26,7 +26,7 @@ setup(
                 extra_compile_args=FLAGS,
                 extra_link_args=FLAGS if SANITIZE else [],
             )
-            for name in ("_posting", "_identifiers")
+            for name in ("_posting", "_identifiers", "_vouching")
         ],
         build_dir="build/cython",
         language_level=3,

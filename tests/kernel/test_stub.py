@@ -11,7 +11,14 @@ ROOT = Path(__file__).parents[2]
 def test_the_stubs_match_the_compiled_modules():
     environment = os.environ | {"MYPYPATH": str(ROOT / "src")}
     ran = subprocess.run(
-        [sys.executable, "-m", "mypy.stubtest", "hpts._posting", "hpts._identifiers"],
+        [
+            sys.executable,
+            "-m",
+            "mypy.stubtest",
+            "hpts._posting",
+            "hpts._identifiers",
+            "hpts._vouching",
+        ],
         capture_output=True,
         text=True,
         cwd=ROOT,

@@ -64,7 +64,7 @@ def canonical_entry(
 ) -> bytes:
     """What an entry's hash (SHA-256) covers, byte for byte as docs/PROOFS.md writes it down.
 
-    The auditor's own way to it: the kernel writes the same bytes in C and shares no code with this.
+    The auditor's own way to it: what writes the same bytes in C shares no code with this.
     Raises ValueError for a currency that is not three bytes long.
     """
     length = _LENGTH.pack

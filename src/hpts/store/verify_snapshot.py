@@ -7,10 +7,8 @@ that the hashes cover.
 """
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from itertools import groupby
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 import psycopg
@@ -23,15 +21,16 @@ from hpts.store.wire import CONNECT_SECONDS_MAX
 
 ROWS_PER_FETCH = 1_000
 """Bounds the memory: an entry carries at most a few kilobytes of details and reply."""
-AFTER_EVERY_ENTRY = b"\xff" * 17
 BEGIN = """
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL ROLE hpts_app;
 SET LOCAL jit = off;
-SET LOCAL enable_nestloop = off
+SET LOCAL enable_nestloop = off;
+SET LOCAL max_parallel_workers_per_gather = 0
 """
 """The statements read everything. A planner that has not yet seen the tables grow would probe an
-index for every line instead of joining: minutes for seconds."""
+index for every line instead of joining: minutes for seconds. The walk over the entries takes
+longest, and workers beside it would only take cores from it."""
 
 Row = tuple[Any, ...]
 
@@ -104,44 +103,6 @@ class Snapshot:
         connection.execute(f"SET TRANSACTION SNAPSHOT '{self._name}'".encode())
         _enter(connection, self.tenant_id)
         return connection
-
-
-class Followers:
-    """Rows that belong to entries (their first column says which), walked beside the entries."""
-
-    def __init__(self, rows: Iterator[Row], on_stray: Callable[[Row], None]) -> None:
-        """`on_stray` gets the first row of every entry that nobody asked for."""
-        self._groups = groupby(rows, key=itemgetter(0))
-        self._on_stray = on_stray
-        self.count = 0
-        self._entry_id = b""
-        self._group: Iterator[Row] = iter(())
-        self._advance()
-
-    def take(self, entry_id: bytes) -> list[Row]:
-        """The rows of an entry. Entries are asked for in ascending order."""
-        self._skip_to(entry_id)
-        if self._entry_id != entry_id:
-            return []
-        taken = list(self._group)
-        self.count += len(taken)
-        self._advance()
-        return taken
-
-    def finish(self) -> None:
-        """Report what is left behind the last entry."""
-        self._skip_to(AFTER_EVERY_ENTRY)
-
-    def _skip_to(self, entry_id: bytes) -> None:
-        while self._entry_id < entry_id:
-            for at, row in enumerate(self._group):
-                if at == 0:
-                    self._on_stray(row)
-                self.count += 1
-            self._advance()
-
-    def _advance(self) -> None:
-        self._entry_id, self._group = next(self._groups, (AFTER_EVERY_ENTRY, iter(())))
 
 
 @contextmanager

@@ -1,0 +1,23 @@
+"""What vouches for entries, as `hpts verify` sees it. See _vouching.pyx."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any, final
+
+@final
+class Followers:
+    @property
+    def count(self) -> int: ...
+    def __init__(
+        self, rows: Iterable[tuple[Any, ...]], on_stray: Callable[[tuple[Any, ...]], None]
+    ) -> None: ...
+    def take(self, entry_id: bytes) -> list[tuple[Any, ...]]: ...
+    def finish(self) -> None: ...
+
+def vouch(tenant_id: bytes, entry: tuple[Any, ...], lines: list[tuple[Any, ...]]) -> bool: ...
+def is_of_one_loan(loan_id: bytes | None, lines: list[tuple[Any, ...]]) -> bool: ...
+def add_up(
+    tally: defaultdict[tuple[int, bytes, bytes, int, bytes], int],
+    day: int,
+    lines: list[tuple[Any, ...]],
+) -> None: ...
