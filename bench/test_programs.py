@@ -12,6 +12,7 @@ SECONDS_MAX = 300
     ("program", "arguments", "said"),
     [
         ("reconciliation", ("--rounds", "1"), "1,000 new entries"),
+        ("verify", ("--rounds", "1"), " lines/s (at least 200,000)"),
         ("exports", (), "journal as csv"),
     ],
 )

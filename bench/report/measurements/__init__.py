@@ -19,6 +19,7 @@ from bench.report.measurements import (
     quiet_tenant,
     reads,
     tpcb,
+    verification,
 )
 from bench.report.run import Run
 
@@ -55,6 +56,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     reads,
     history,
     ledger_size,
+    verification,
     quiet_tenant,
     memory,
     hordak,
@@ -66,6 +68,7 @@ ORDER = (
     noop.NAME,
     payments.NAME,
     reads.NAME,
+    verification.NAME,  # while nearly all lines are of payments
     open_loop.NAME,
     accruals.NAME,
     history.NAME,

@@ -1,0 +1,57 @@
+"""Times `hpts verify` on a ledger of payments of two lines, the most headers a line.
+
+Usage: python -m bench.verify [--lines 1000000] [--loans 20000] [--rounds 3]
+Prints lines a second and what a million lines cost, as each round ends. On a machine that does
+other work the CPU seconds are the figure to compare.
+"""
+
+import argparse
+import os
+
+import psycopg
+
+from bench.filled_books import LINES_PER_PAYMENT, Books, own_database
+from bench.report.process_tree import cpu_of
+from hpts.store.verify import verify_tenant
+
+AIM = 200_000
+"""Lines a second, at the least."""
+
+
+def measure(database_url: str, *, line_count: int, loan_count: int, rounds: int) -> None:
+    """Fill the ledger and print the figures. Exits where the books are not sound."""
+    books = Books(database_url, loan_count)
+    books.pay(max(0, line_count // LINES_PER_PAYMENT - loan_count))
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("VACUUM (ANALYZE)")
+    for _ in range(rounds):
+        before = cpu_of(os.getpid())
+        verified = verify_tenant(database_url, books.tenant_id)
+        used = cpu_of(os.getpid()) - before
+        if verified.findings:
+            raise SystemExit(f"the books are not sound: {verified.findings}")
+        lines = verified.counts["lines"]
+        print(
+            f"{lines:,} lines in {verified.seconds:.2f} s: {lines / verified.seconds:,.0f} lines/s "
+            f"(at least {AIM:,}); CPU s a million lines: verifier {used.server / lines * 1e6:.2f}, "
+            f"PostgreSQL {used.postgres / lines * 1e6:.2f}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="bench.verify", description=(__doc__ or "").split("\n", maxsplit=1)[0]
+    )
+    parser.add_argument("--lines", type=int, default=1_000_000)
+    parser.add_argument("--loans", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    chosen = parser.parse_args()
+    with own_database() as database_url:
+        measure(
+            database_url, line_count=chosen.lines, loan_count=chosen.loans, rounds=chosen.rounds
+        )
+
+
+if __name__ == "__main__":
+    main()
