@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 TRY_AGAIN = ("40001", "40P01", "55P03", "23505")
-FAILURES = ("40001", "40P01", "55P03", "57014", "53100", "53300", "23505", "XX000")
+FAILURES = (*TRY_AGAIN, "57014", "53100", "53300", "XX000", "XX001")
 """sqlstates of statements that fail for no reason of their own."""
 SILENT_SECONDS = 40.0
 """After so long without an answer a wire gives its connection up."""

@@ -24,6 +24,8 @@ PERIOD_CLOSED_MEANWHILE = "HP001"
 TRY_AGAIN = ("23505", "40001", "40P01", "55P03", PERIOD_CLOSED_MEANWHILE)
 CONCERNS_ALL = ("55P03", "57014", PERIOD_CLOSED_MEANWHILE)
 READ_ONLY, OUT_OF_RANGE = "25006", "22003"
+NO_CODE = "XX000"
+"""What PostgreSQL has no code for, a file that may not grow among it."""
 BULK_BATCHES_MAX = 2
 """Accruals and reversals of one tenant that a ledger has in the database."""
 OVERLOADED: Answer = ("unavailable", "overloaded")
@@ -232,7 +234,7 @@ class Witness:
                 continue
             elif sqlstate == "55P03":
                 self._expect(attempt, OVERLOADED)
-            elif sqlstate[:2] in ("53", "57") or sqlstate in TRY_AGAIN:
+            elif sqlstate[:2] in ("53", "57") or sqlstate in (NO_CODE, *TRY_AGAIN):
                 self._expect(attempt, DATABASE_UNAVAILABLE)
             else:
                 self._expect(attempt, ("failed", sqlstate))
@@ -355,7 +357,7 @@ class Witness:
             if is_claimed or not attempt.is_doubtful:
                 return answer
             note.doubtful.append((attempt, answer))
-            return wait
+            return None  # past its deadline it may be given up all the same
         if earlier is not None:
             if earlier.digest != attempt.digest:
                 return ("refused", "idempotency_mismatch")
