@@ -73,6 +73,9 @@ COLLECTOR_THRESHOLDS = (50_000, 20, 20)
 objects, which at saturation are a few requests in flight.
 """
 LAST_LINES_SECONDS_MAX = 1
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SERVING_SECONDS = 0.1
+"""After the application's start: by then the loop that serves runs, or this waits for it too."""
 KEPT_KEYS = KeptKeys(KEY_SET_BYTES_MAX)
 SEEN_BLOCKS = SeenBlocks()
 """Both are made when the server imports this, before any process is forked, so that all of them
@@ -98,6 +101,7 @@ READS: dict[str, Callable[..., Awaitable[Response]]] = {
 def build_application() -> RsgiAdapter | AsgiAdapter:
     """A worker's application. Called by granian inside each worker process."""
     die_with_parent()
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # see _hear_stop_signals
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
     settings = load_settings()
     lines = configure_logging(settings.log_level)
@@ -152,6 +156,7 @@ async def _start(
     sampler.start()
     if schedule is not None:
         schedule.start()
+    asyncio.get_running_loop().call_later(SERVING_SECONDS, _hear_stop_signals)
 
 
 async def _stop(
@@ -314,8 +319,15 @@ def _on_stop_signal(act: Callable[[], None]) -> None:
     interpreter's wakeup descriptor, not on the handler that this replaces.
     """
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(act))
+
+
+def _hear_stop_signals() -> None:
+    """A loop hears signals only while it runs, and granian starts the application in one run and
+    serves in another. A stop that comes while a worker starts waits for the second: between them
+    it would be lost, and the server would wait for the worker in vain."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
 def check_traces(settings: Settings) -> None:

@@ -18,7 +18,7 @@ from granian.log import LogLevels
 from granian.server import Server
 from granian.server.common import AbstractServer
 
-from hpts.application import check_traces, die_with_parent, load_checkpoint_key
+from hpts.application import STOP_SIGNALS, check_traces, die_with_parent, load_checkpoint_key
 from hpts.config import ConfigError, Settings, environment_of
 from hpts.crash_loop import Respawns
 from hpts.domain import limits
@@ -44,7 +44,7 @@ def run_server(settings: Settings, scrapes: socket.socket | None = None) -> None
     settings = msgspec.structs.replace(settings, listener="ordinary")
     check_serving(settings)
     check_ports(settings)
-    os.register_at_fork(after_in_child=_forget_signal_handlers)
+    let_signals_end_forks()
     if scrapes is None and settings.metrics_port is not None:
         scrapes = listen_for_scrapes(settings)
     if scrapes is None:
@@ -207,9 +207,18 @@ def check_port(host: str, port: int, variable: str) -> None:
             ) from None
 
 
-def _forget_signal_handlers() -> None:
+def let_signals_end_forks() -> None:
     """A worker inherits handlers that only tell the server. Until it has its own, SIGTERM must end
     it, or the stop would be lost and the server would wait for it in vain; of Ctrl-C the server
-    hears as well and sends SIGTERM."""
+    hears as well and sends SIGTERM. What comes before the handlers are gone waits till they are."""
+    os.register_at_fork(
+        before=partial(signal.pthread_sigmask, signal.SIG_BLOCK, STOP_SIGNALS),
+        after_in_parent=partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, STOP_SIGNALS),
+        after_in_child=_forget_signal_handlers,
+    )
+
+
+def _forget_signal_handlers() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)

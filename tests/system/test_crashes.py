@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -117,7 +118,8 @@ def _kill_new_worker(server: subprocess.Popen[bytes], known: set[int]) -> bool:
     if worker is None:
         return False
     known.add(worker.pid)
-    os.kill(worker.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # a server that ends takes its workers along
+        os.kill(worker.pid, signal.SIGKILL)
     return True
 
 

@@ -8,6 +8,8 @@ import json
 import random
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -245,6 +247,25 @@ def test_a_stop_while_the_workers_start_is_not_lost(
         process.send_signal(signal.SIGTERM)
         assert process.wait(STOP_UNDER_LOAD_SECONDS_MAX) == 0
         wait_until_gone(processes, 1)
+
+
+FORK = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: None)
+os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
+from hpts.server import let_signals_end_forks
+let_signals_end_forks()
+child = os.fork()
+if child == 0:
+    time.sleep(30)
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != -signal.SIGTERM)
+"""
+"""A child that is told to stop before it could forget its parent's handler."""
+
+
+def test_a_stop_before_a_worker_has_forgotten_the_servers_handlers_is_not_lost() -> None:
+    subprocess.run([sys.executable, "-c", FORK], check=True, timeout=60)
 
 
 def test_idle_connections_do_not_keep_the_process(live: Server, token: str, seed: int) -> None:

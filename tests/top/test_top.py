@@ -120,7 +120,10 @@ def test_an_idle_server_says_so() -> None:
     assert "no requests" in text
 
 
-MAIN = "from hpts.cli import main; raise SystemExit(main())"
+MAIN = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # which a shell may
+    "from hpts.cli import main; raise SystemExit(main())"  # have it ignore in the background
+)
 
 
 @contextmanager
@@ -201,7 +204,11 @@ def test_a_terminal_that_cannot_be_drawn_over_gets_one_look_below_the_other() ->
         command = [sys.executable, "-c", MAIN, "top", "--interval", "0.2", "--url", url]
         ours, theirs = pty.openpty()
         with subprocess.Popen(
-            command, stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "dumb"}
+            command,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=os.environ | {"TERM": "dumb"},
         ) as running:
             os.close(theirs)
             shown = b""
