@@ -91,7 +91,7 @@ class Ledger:
             )
             run = self._standby.run
         self.reads = Reads(readers, run)
-        self.known = KnownReads(readers, partial(fold_all, database_url))
+        self.known = KnownReads(partial(run_for_tenant, readers), partial(fold_all, database_url))
         self.accounting = AccountingReads(run, self.known)
         self.proofs = Proofs(run)
         self.audit = AuditReads(readers)

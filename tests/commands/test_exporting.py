@@ -15,6 +15,10 @@ from hpts.store.tenants import set_tenant_status
 from tests.conftest import clean_environment
 from tests.store.ledger_fixture import Books, accrual, days_ago, disbursement, payment, reversal
 
+RESTATED = (
+    *("restatement", "--currency", "USD", "--as-of", "2026-03-01"),
+    *("--known-from", "2026-03-02T00:00:00Z"),
+)
 PERIOD_THAT_ENDS_FIRST = ("--from", "2026-03-02", "--to", "2026-03-01")
 
 
@@ -117,6 +121,23 @@ def test_a_trial_balance_as_it_was_known(told: Told) -> None:
     assert rows[0]["as_of_date"] == before.astimezone(datetime.UTC).date().isoformat()
 
 
+def test_what_changed_the_answer_about_a_day(told: Told) -> None:
+    ((paid_at,),) = told.books.fetch(
+        "SELECT posted_at FROM journal_entries"
+        " WHERE tenant_id = %s AND event_type = 'payment_received'"
+    )
+    before, entry, after = rows_of(
+        told,
+        "restatement",
+        *("--account", "1000", "--currency", "USD", "--as-of", days_ago(15).isoformat()),
+        *("--known-from", (paid_at - datetime.timedelta(microseconds=1)).isoformat()),
+        *("--known-to", paid_at.isoformat()),
+    )
+    assert (before["row"], before["normal_balance_minor"]) == ("before", "0")
+    assert (entry["event_type"], entry["effect_minor"]) == ("payment_received", "130")
+    assert (after["row"], after["normal_balance_minor"]) == ("after", "130")
+
+
 def test_a_suspended_tenants_books_can_be_exported(database_url: str) -> None:
     told = Told(database_url)
     set_tenant_status(database_url, told.books.tenant_id, "suspended")
@@ -155,6 +176,12 @@ def test_a_file_is_whole_or_not_there(told: Told, tmp_path: Path) -> None:
             ("account-entries", "--account", "1000", "--currency", "USD", *PERIOD_THAT_ENDS_FIRST),
             1,
             "--to must not be before --from",
+        ),
+        ((*RESTATED, "--account", "7777"), 1, "no account 7777"),
+        (
+            (*RESTATED, "--account", "1000", "--known-to", "2026-03-01T00:00:00Z"),
+            1,
+            "--known-to must not be before --known-from",
         ),
         (("everything",), 2, "invalid choice"),
     ],

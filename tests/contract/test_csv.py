@@ -82,6 +82,22 @@ def test_statements_have_every_line_between_opening_and_closing(api, told, perio
         check_same([edge], [components])
 
 
+def test_a_restatement_has_every_entry_between_before_and_after(api):
+    loan = api.open_loan(100_000, effective_at=utc_day(-9))
+    known_from = posted(api.pay(loan, 7, effective_at=utc_day(-8)))["posted_at"]
+    for _ in range(220):  # more than any page
+        posted(api.pay(loan, 1, effective_at=utc_day(-7)))
+    path = "/accounts/1000/restatement"
+    params = {"currency": "USD", "as_of_date": utc_day(-6), "known_from": known_from}
+    page = answered(api.get(path, params=params | {"page_size": 200}))
+    before, *entries, after = csv_of(api, path, **params)
+    check_same([before, after], [page["before"], page["after"]])
+    check_same(entries[:200], page["items"])
+    assert (len(entries), sum(int(row["effect_minor"]) for row in entries)) == (220, 220)
+    assert (before["row"], entries[0]["row"], after["row"]) == ("before", "entry", "after")
+    assert (before["known_at"], after["known_at"]) == (known_from, "")
+
+
 def test_free_text_is_no_formula_and_numbers_are_numbers(api):
     loan = api.open_loan(1_000)
     evil = '=HYPERLINK("http://evil","x")\n'
@@ -116,6 +132,7 @@ def test_the_client_chooses_the_form(api):
         "/accounts",
         "/trial-balance",
         "/accounts/1000/entries?currency=USD",
+        "/accounts/1000/restatement?currency=USD&as_of_date=2026-01-01&known_from=2026-01-01T00:00:00Z",
         "/loans/{}",
         "/loans/{}/statement",
     ],

@@ -29,6 +29,7 @@ from hpts.accounting.report_tables import (
     loan_table,
     trial_balance_table,
 )
+from hpts.accounting.restatement import restatement_table
 from hpts.accounting.tables import FORMS, Lines, Table
 from hpts.accounting.trial_balance import TrialBalanceQuery, read_trial_balance
 from hpts.commands.arguments import (
@@ -40,8 +41,9 @@ from hpts.commands.arguments import (
 )
 from hpts.config import Settings
 from hpts.domain.entries import Layer
-from hpts.domain.instants import Instant, parse_instant
+from hpts.domain.instants import LATEST, Instant, end_of_day, parse_instant
 from hpts.store.accounting_reads import AccountingReads, AccountKey
+from hpts.store.known_reads import KnownReads, RestatementQuery
 from hpts.store.pool import Pool
 from hpts.store.tenancy import TenantUnknown, run_for_tenant
 from hpts.store.wire import ConnectionLost, StatementFailed
@@ -67,10 +69,20 @@ def add_export_command(commands: Commands) -> None:
     account = _add_kind(
         kinds, "account-entries", _open_account, "The lines of an account with running balances."
     )
-    account.add_argument("--account", required=True, type=_account_code, metavar="CODE")
-    account.add_argument("--currency", required=True, type=_currency)
-    _add_layer(account)
     _add_period(account)
+    restated = _add_kind(
+        kinds,
+        "restatement",
+        _open_restatement,
+        "What an account was known to be about a day at two instants, and what changed it.",
+    )
+    for parser in (account, restated):
+        parser.add_argument("--account", required=True, type=_account_code, metavar="CODE")
+        parser.add_argument("--currency", required=True, type=_currency)
+        _add_layer(parser)
+    restated.add_argument("--as-of", required=True, type=_day, metavar="DATE")
+    restated.add_argument("--known-from", required=True, type=_instant, metavar="INSTANT")
+    restated.add_argument("--known-to", type=_instant, metavar="INSTANT", help="else now")
     loan = _add_kind(kinds, "loan", _open_loan, "A loan's metadata.")
     statement = _add_kind(
         kinds, "loan-statement", _open_loan_statement, "What was owed, changed, and is owed."
@@ -118,7 +130,8 @@ def _export(chosen: argparse.Namespace, settings: Settings) -> int:
 async def _write(database_url: str, chosen: argparse.Namespace, file: IO[bytes]) -> None:
     pool = Pool.of_readers(database_url, 1, waiters_max=1)
     try:
-        reads = AccountingReads(partial(run_for_tenant, pool, serves_suspended=True))
+        run = partial(run_for_tenant, pool, serves_suspended=True)
+        reads = AccountingReads(run, KnownReads(run))
         table: Table = await chosen.opened(reads, chosen.tenant.bytes, chosen)
         form = FORMS[chosen.format](table.columns)
         file.write(form.head())
@@ -183,8 +196,33 @@ async def _open_account(
     query = AccountStatementQuery(key, *_period(chosen))
     statement = await open_account_statement(reads, tenant_id, query)
     if statement is None:
-        raise CommandError(f"the tenant's chart has no account {chosen.account:04d}")
+        raise _no_account(chosen)
     return account_table(statement, query)
+
+
+async def _open_restatement(
+    reads: AccountingReads, tenant_id: bytes, chosen: argparse.Namespace
+) -> Table:
+    known_to = chosen.known_to or Instant(LATEST)
+    if known_to.microseconds < chosen.known_from.microseconds:
+        raise CommandError("--known-to must not be before --known-from")
+    query = RestatementQuery(
+        b"%04d" % chosen.account,
+        chosen.currency.encode(),
+        chr(Layer[chosen.layer]).encode(),
+        chosen.as_of,
+        chosen.known_from,
+        known_to,
+        end_of_day(chosen.as_of),
+    )
+    table = await restatement_table(reads.known, tenant_id, query)
+    if table is None:
+        raise _no_account(chosen)
+    return table
+
+
+def _no_account(chosen: argparse.Namespace) -> CommandError:
+    return CommandError(f"the tenant's chart has no account {chosen.account:04d}")
 
 
 async def _open_loan(reads: AccountingReads, tenant_id: bytes, chosen: argparse.Namespace) -> Table:

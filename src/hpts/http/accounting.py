@@ -35,19 +35,18 @@ from hpts.accounting.report_tables import (
     trial_balance_table,
 )
 from hpts.accounting.trial_balance import TrialBalanceQuery, read_trial_balance
-from hpts.domain.limits import LINES_PER_ENTRY_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
+from hpts.domain.limits import LINES_PER_ENTRY_MAX
 from hpts.http.accept import wants_csv
 from hpts.http.balances import ACCOUNT_CODE
-from hpts.http.csv_answers import VARY, streamed_csv, whole_csv
-from hpts.http.messages import Request, Response, money_response
-from hpts.http.page_tokens import Coded, read_place, seal
+from hpts.http.csv_answers import json_form, streamed_csv, whole_csv
+from hpts.http.messages import Request, Response
+from hpts.http.page_tokens import PAGED, Coded, read_page, seal
 from hpts.http.parameters import LAYERS, Parameters, today
 from hpts.http.problems import ProblemRaised
 from hpts.ledger import Ledger
 from hpts.store.accounting_reads import AccountKey
 
 TRIAL_BALANCE_PARAMETERS = frozenset(("currency", "layer", "as_of_date", "known_at"))
-PAGED = frozenset(("page_size", "page_token"))
 PERIOD = frozenset(("from_date", "to_date"))
 ACCOUNT_ENTRIES_PARAMETERS = frozenset(("currency", "layer")) | PERIOD | PAGED
 LOAN_STATEMENT_PARAMETERS = PERIOD | PAGED
@@ -89,7 +88,7 @@ async def list_accounts(request: Request, ledger: Ledger) -> Response:
     is_csv = wants_csv(request)
     Parameters(request).check()
     chart = await read_chart(ledger.accounting, request.client().tenant_id)
-    return await whole_csv(chart_table(chart)) if is_csv else _json(chart)
+    return await whole_csv(chart_table(chart)) if is_csv else json_form(chart)
 
 
 async def get_trial_balance(request: Request, ledger: Ledger) -> Response:
@@ -106,7 +105,7 @@ async def get_trial_balance(request: Request, ledger: Ledger) -> Response:
     found = await read_trial_balance(
         ledger.accounting, request.client().tenant_id, query, today=today(query.known_at)
     )
-    return await whole_csv(trial_balance_table(found)) if is_csv else _json(found)
+    return await whole_csv(trial_balance_table(found)) if is_csv else json_form(found)
 
 
 async def list_account_entries(request: Request, ledger: Ledger) -> Response:
@@ -119,7 +118,7 @@ async def list_account_entries(request: Request, ledger: Ledger) -> Response:
     layer = parameters.layer()
     dates = parameters.period()
     place = ("account", tenant_id, code, currency, layer, *dates)
-    page_size, token = _page(parameters, place, REACHED, is_csv)
+    page_size, token = read_page(parameters, place, REACHED, is_csv=is_csv)
     parameters.check()
     key = AccountKey(int(code), currency, LAYERS[layer].decode())
     query = AccountStatementQuery(key, *dates)
@@ -129,7 +128,7 @@ async def list_account_entries(request: Request, ledger: Ledger) -> Response:
     if is_csv:
         return await streamed_csv(account_table(statement, query))
     page = await statement.read_page(page_size, token or statement.start)
-    return _json(
+    return json_form(
         AccountEntryPage(
             code,
             statement.account.name,
@@ -153,7 +152,7 @@ async def get_loan(request: Request, ledger: Ledger) -> Response:
     loan = await read_loan(ledger.accounting, request.client().tenant_id, loan_id)
     if loan is None:
         raise ProblemRaised("not_found")
-    return await whole_csv(loan_table(loan)) if is_csv else _json(loan)
+    return await whole_csv(loan_table(loan)) if is_csv else json_form(loan)
 
 
 async def get_loan_statement(request: Request, ledger: Ledger) -> Response:
@@ -164,7 +163,7 @@ async def get_loan_statement(request: Request, ledger: Ledger) -> Response:
     _, loan_id = parameters.path_identifier("loan_id")
     dates = parameters.period()
     place = ("loan", tenant_id, loan_id, *dates)
-    page_size, token = _page(parameters, place, LOAN_REACHED, is_csv)
+    page_size, token = read_page(parameters, place, LOAN_REACHED, is_csv=is_csv)
     parameters.check()
     query = LoanStatementQuery(loan_id, *dates)
     statement = await open_loan_statement(ledger.accounting, tenant_id, query)
@@ -173,7 +172,7 @@ async def get_loan_statement(request: Request, ledger: Ledger) -> Response:
     if is_csv:
         return await streamed_csv(loan_statement_table(statement, query))
     page = await statement.read_page(page_size, token or statement.start)
-    return _json(
+    return json_form(
         LoanStatementPage(
             loan_id,
             statement.terms.borrower_id,
@@ -186,26 +185,7 @@ async def get_loan_statement(request: Request, ledger: Ledger) -> Response:
     )
 
 
-def _page(
-    parameters: Parameters, place: tuple[object, ...], shape: Coded[Place], is_csv: bool
-) -> tuple[int, Place | None]:
-    """(page size, where the page begins), from parameters that a CSV has no use for."""
-    if is_csv:
-        for name in PAGED:
-            if parameters.text(name) is not None:
-                parameters.refuse(name, "not_with_csv", "is not for CSV, which has every line")
-        return PAGE_SIZE_DEFAULT, None
-    size = parameters.number("page_size", default=PAGE_SIZE_DEFAULT, highest=PAGE_SIZE_MAX)
-    return size, read_place(parameters, place, shape)
-
-
 def _token(
     place: tuple[object, ...], shape: Coded[Place], reached: Place | None
 ) -> str | UnsetType:
     return UNSET if reached is None else seal(place, shape.write(reached))
-
-
-def _json(body: msgspec.Struct) -> Response:
-    response = money_response(msgspec.json.encode(body))
-    response.headers.append(VARY)
-    return response

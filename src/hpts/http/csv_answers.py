@@ -1,12 +1,21 @@
-"""Tables as CSV answers, sent as they are read."""
+"""What is offered as JSON or as CSV, in the form that was chosen. A CSV is sent as it is read."""
 
 from collections.abc import AsyncGenerator
 
+import msgspec
+
 from hpts.accounting.tables import CsvForm, Lines, Table
-from hpts.http.messages import NO_STORE, Response, StreamedResponse
+from hpts.http.messages import NO_STORE, Response, StreamedResponse, money_response
 
 CSV = ("content-type", "text/csv; charset=utf-8; header=present")
 VARY = ("vary", "accept")
+
+
+def json_form(body: msgspec.Struct) -> Response:
+    """The JSON of what is offered as CSV too."""
+    response = money_response(msgspec.json.encode(body))
+    response.headers.append(VARY)
+    return response
 
 
 async def whole_csv(table: Table) -> Response:

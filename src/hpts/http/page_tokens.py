@@ -14,10 +14,12 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from hpts.domain.limits import PAGE_TOKEN_LENGTH_MAX
+from hpts.domain.limits import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PAGE_TOKEN_LENGTH_MAX
 from hpts.http.parameters import Parameters
 
 SEAL_BYTES = 12
+PAGED = frozenset(("page_size", "page_token"))
+"""The parameters of pages."""
 
 Place = TypeVar("Place")
 
@@ -82,6 +84,19 @@ def read_place(
     if token is not None and place is None:
         parameters.refuse("page_token", "invalid", "must be next_page_token of the same query")
     return place
+
+
+def read_page(
+    parameters: Parameters, query: tuple[object, ...], shape: Shape[Place], *, is_csv: bool
+) -> tuple[int, Place | None]:
+    """(page size, where the page begins), from parameters that a CSV has no use for."""
+    if is_csv:
+        for name in sorted(PAGED):
+            if parameters.text(name) is not None:
+                parameters.refuse(name, "not_with_csv", "is not for CSV, which has every line")
+        return PAGE_SIZE_DEFAULT, None
+    size = parameters.number("page_size", default=PAGE_SIZE_DEFAULT, highest=PAGE_SIZE_MAX)
+    return size, read_place(parameters, query, shape)
 
 
 def seal(query: tuple[object, ...], cursor: bytes) -> str:

@@ -1,42 +1,29 @@
 """The restatement of an account: what it was known to be about a day at one instant and at another,
-and the entries that made the difference, in posting order, in pages.
+and the entries that made the difference, in posting order, as JSON in pages or as CSV.
 """
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from hpts.domain.entries import format_timestamp
+from hpts.accounting.restatement import (
+    KnownBalance,
+    RestatementItem,
+    read_restatement,
+    restatement_table,
+)
 from hpts.domain.instants import LATEST, Instant, end_of_day
-from hpts.domain.limits import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
+from hpts.http.accept import wants_csv
 from hpts.http.balances import ACCOUNT_CODE
-from hpts.http.messages import Request, Response, money_response
-from hpts.http.page_tokens import IDENTIFIER, read_place, seal
+from hpts.http.csv_answers import json_form, streamed_csv
+from hpts.http.messages import Request, Response
+from hpts.http.page_tokens import IDENTIFIER, PAGED, read_page, seal
 from hpts.http.parameters import LAYERS, Parameters
 from hpts.http.payloads import parse_identifier
 from hpts.http.problems import ProblemRaised
 from hpts.ledger import Ledger
-from hpts.store.known_reads import RestatedEntry, RestatementQuery
-from hpts.store.reads import AccountRow
+from hpts.store.known_reads import RestatementQuery
 
-PARAMETERS = frozenset(
-    ("currency", "layer", "as_of_date", "known_from", "known_to", "page_size", "page_token")
-)
-
-
-class KnownBalance(msgspec.Struct, frozen=True):
-    dr_balance_minor: str
-    cr_balance_minor: str
-    normal_balance_minor: str
-
-
-class RestatementItem(msgspec.Struct, frozen=True):
-    journal_entry_id: str
-    event_type: str
-    effective_at: str
-    posted_at: str
-    debit_minor: str
-    credit_minor: str
-    effect_minor: str
+PARAMETERS = frozenset(("currency", "layer", "as_of_date", "known_from", "known_to")) | PAGED
 
 
 class Restatement(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +39,8 @@ class Restatement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def get_restatement(request: Request, ledger: Ledger) -> Response:
-    """Before, after, and a page of what is between."""
+    """Before, after, and a page of what is between, or all of it as CSV."""
+    is_csv = wants_csv(request)
     parameters = Parameters(request, PARAMETERS)
     code = parameters.path_text("account_code", ACCOUNT_CODE, "must be four digits")
     currency, layer = parameters.required_currency(), parameters.layer()
@@ -63,10 +51,9 @@ async def get_restatement(request: Request, ledger: Ledger) -> Response:
     known_from = known_from or Instant(0)
     if known_to.microseconds < known_from.microseconds:
         parameters.refuse("known_to", "range", "must not be before known_from")
-    size = parameters.number("page_size", default=PAGE_SIZE_DEFAULT, highest=PAGE_SIZE_MAX)
     tenant_id = request.client().tenant_id
     place = ("restatement", tenant_id, code, currency, layer, as_of_date, known_from, known_to)
-    after = read_place(parameters, place, IDENTIFIER)
+    size, after = read_page(parameters, place, IDENTIFIER, is_csv=is_csv)
     parameters.check()
     query = RestatementQuery(
         code.encode(),
@@ -77,51 +64,32 @@ async def get_restatement(request: Request, ledger: Ledger) -> Response:
         known_to,
         end_of_day(as_of_date),
     )
-    found = await ledger.known.restatement(tenant_id, query, after=after, count=size + 1)
+    if is_csv:
+        table = await restatement_table(ledger.known, tenant_id, query)
+        if table is None:
+            raise ProblemRaised("not_found")
+        return await streamed_csv(table)
+    found = await read_restatement(ledger.known, tenant_id, query, after, size)
     if found is None:
         raise ProblemRaised("not_found")
-    shown = found.entries[:size]
-    answer = Restatement(
-        account_code=code,
-        account_name=found.before.name,
-        currency=currency,
-        layer=layer,
-        as_of_date=as_of_date,
-        before=_balance(found.before),
-        after=_balance(found.after),
-        items=[_item(entry, found.before.normal_balance) for entry in shown],
-        next_page_token=seal(place, parse_identifier(shown[-1].journal_entry_id))
-        if len(shown) < len(found.entries)
-        else UNSET,
+    return json_form(
+        Restatement(
+            account_code=code,
+            account_name=found.account_name,
+            currency=currency,
+            layer=layer,
+            as_of_date=as_of_date,
+            before=found.before,
+            after=found.after,
+            items=found.items,
+            next_page_token=seal(place, parse_identifier(found.items[-1].journal_entry_id))
+            if found.has_more
+            else UNSET,
+        )
     )
-    return money_response(msgspec.json.encode(answer))
 
 
 def _required(parameters: Parameters, name: str, value: str | None) -> str:
     if value is None:
         parameters.refuse(name, "required", "must be given")
     return value or ""
-
-
-def _balance(row: AccountRow) -> KnownBalance:
-    return KnownBalance(
-        str(row.debit_minor),
-        str(row.credit_minor),
-        _signed(row.debit_minor, row.credit_minor, row.normal_balance),
-    )
-
-
-def _item(entry: RestatedEntry, normal_balance: str) -> RestatementItem:
-    return RestatementItem(
-        entry.journal_entry_id,
-        entry.event_type,
-        entry.effective_at,
-        format_timestamp(entry.posted_at),
-        str(entry.debit_minor),
-        str(entry.credit_minor),
-        _signed(entry.debit_minor, entry.credit_minor, normal_balance),
-    )
-
-
-def _signed(debit: int, credit: int, normal_balance: str) -> str:
-    return str(debit - credit if normal_balance == "D" else credit - debit)

@@ -86,9 +86,10 @@ class AccountingReads:
     """The queries of one database; `run` may read from a standby. All raise TenantUnknown,
     ConnectionLost, StatementFailed and PoolBusy."""
 
-    def __init__(self, run: RunForTenant, known: KnownReads | None = None) -> None:
+    def __init__(self, run: RunForTenant, known: KnownReads) -> None:
         self._run = run
-        self._known = known
+        self.known = known
+        """The queries about what was known when."""
 
     async def accounts(self, tenant_id: bytes) -> list[Account]:
         """The tenant's chart, in the order of codes."""
@@ -119,8 +120,7 @@ class AccountingReads:
                 as_of_date=as_of_date,
             )
             accounts, sums, backlog = await self._run(tenant_id, chart, *steps)
-            if self._known is not None:
-                self._known.note_backlog(tenant_id, backlog)
+            self.known.note_backlog(tenant_id, backlog)
         elif as_of_date is None:
             accounts, sums = await self._run(
                 tenant_id, chart, _step("sum_trial_balance", tenant_id, *which)

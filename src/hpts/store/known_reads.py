@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 from hpts.domain.instants import Instant
 from hpts.domain.limits import UNFOLDED_BLOCKS_MAX
-from hpts.store.pool import Pool
 from hpts.store.reads import AccountRow
-from hpts.store.tenancy import run_for_tenant
+from hpts.store.tenancy import RunForTenant
 from hpts.store.wire import Rows, Step
 from hpts.telemetry import logger
 
@@ -90,8 +89,9 @@ def known_steps(
 class KnownReads:
     """Runs such queries, and has a tenant folded that is much behind; one at a time in a worker."""
 
-    def __init__(self, pool: Pool, fold: Fold) -> None:
-        self._pool = pool
+    def __init__(self, run: RunForTenant, fold: Fold | None = None) -> None:
+        """Without `fold` nothing is folded, as for who may not write."""
+        self._run = run
         self._fold = fold
         self._folding: asyncio.Task[None] | None = None
 
@@ -108,8 +108,7 @@ class KnownReads:
         """An account's totals as they were known, of a day or of all days; None when the chart has
         no such account."""
         tenant = str(uuid.UUID(bytes=tenant_id)).encode()
-        accounts, sums, backlog = await run_for_tenant(
-            self._pool,
+        accounts, sums, backlog = await self._run(
             tenant_id,
             Step("read_account", (tenant, account_code), True),
             *known_steps(
@@ -151,8 +150,7 @@ class KnownReads:
             following = int.from_bytes(after, "big") + 1
             first = min(following, LAST_IDENTIFIER).to_bytes(16, "big")
         tenant = str(uuid.UUID(bytes=tenant_id)).encode()
-        (rows,) = await run_for_tenant(
-            self._pool,
+        (rows,) = await self._run(
             tenant_id,
             Step(
                 "read_restatement",
@@ -175,8 +173,10 @@ class KnownReads:
     def note_backlog(self, tenant_id: bytes, backlog: Rows) -> None:
         """Have the tenant folded where a read found that much is not yet."""
         behind = int(backlog[0][0] or 0) if backlog else 0
-        if behind > UNFOLDED_BLOCKS_MAX and (self._folding is None or self._folding.done()):
-            self._folding = asyncio.get_running_loop().create_task(self._catch_up(tenant_id))
+        is_idle = self._folding is None or self._folding.done()
+        if self._fold is not None and behind > UNFOLDED_BLOCKS_MAX and is_idle:
+            catching_up = self._catch_up(tenant_id, self._fold)
+            self._folding = asyncio.get_running_loop().create_task(catching_up)
 
     async def close(self) -> None:
         """Stop what is folding; what it has committed stays."""
@@ -184,9 +184,9 @@ class KnownReads:
             self._folding.cancel()
             await asyncio.wait((self._folding,))
 
-    async def _catch_up(self, tenant_id: bytes) -> None:
+    async def _catch_up(self, tenant_id: bytes, fold: Fold) -> None:
         try:
-            await self._fold(tenant_id)
+            await fold(tenant_id)
         except Exception as error:
             logger.warning("folding what was known when: %s", error)
 
