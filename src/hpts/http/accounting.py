@@ -118,7 +118,7 @@ async def list_account_entries(request: Request, ledger: Ledger) -> Response:
     layer = parameters.layer()
     dates = parameters.period()
     place = ("account", tenant_id, code, currency, layer, *dates)
-    page_size, token = read_page(parameters, place, REACHED, is_csv=is_csv)
+    asked = read_page(parameters, place, REACHED, is_csv=is_csv)
     parameters.check()
     key = AccountKey(int(code), currency, LAYERS[layer].decode())
     query = AccountStatementQuery(key, *dates)
@@ -127,7 +127,7 @@ async def list_account_entries(request: Request, ledger: Ledger) -> Response:
         raise ProblemRaised("not_found")
     if is_csv:
         return await streamed_csv(account_table(statement, query))
-    page = await statement.read_page(page_size, token or statement.start)
+    page = await statement.read_page(asked.size, asked.place or statement.start)
     return json_form(
         AccountEntryPage(
             code,
@@ -163,7 +163,7 @@ async def get_loan_statement(request: Request, ledger: Ledger) -> Response:
     _, loan_id = parameters.path_identifier("loan_id")
     dates = parameters.period()
     place = ("loan", tenant_id, loan_id, *dates)
-    page_size, token = read_page(parameters, place, LOAN_REACHED, is_csv=is_csv)
+    asked = read_page(parameters, place, LOAN_REACHED, is_csv=is_csv)
     parameters.check()
     query = LoanStatementQuery(loan_id, *dates)
     statement = await open_loan_statement(ledger.accounting, tenant_id, query)
@@ -171,7 +171,7 @@ async def get_loan_statement(request: Request, ledger: Ledger) -> Response:
         raise ProblemRaised("not_found")
     if is_csv:
         return await streamed_csv(loan_statement_table(statement, query))
-    page = await statement.read_page(page_size, token or statement.start)
+    page = await statement.read_page(asked.size, asked.place or statement.start)
     return json_form(
         LoanStatementPage(
             loan_id,

@@ -10,7 +10,7 @@ import binascii
 import struct
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -74,6 +74,13 @@ IDENTIFIER = Fixed("16s", bytes)
 """The place behind an entry or event: its identifier."""
 
 
+class PageAsked(NamedTuple, Generic[Place]):
+    """How many items, and the place behind which they begin; None for the first page."""
+
+    size: int
+    place: Place | None
+
+
 def read_place(
     parameters: Parameters, query: tuple[object, ...], shape: Shape[Place]
 ) -> Place | None:
@@ -88,15 +95,15 @@ def read_place(
 
 def read_page(
     parameters: Parameters, query: tuple[object, ...], shape: Shape[Place], *, is_csv: bool
-) -> tuple[int, Place | None]:
-    """(page size, where the page begins), from parameters that a CSV has no use for."""
+) -> PageAsked[Place]:
+    """The page that is asked for, by parameters that a CSV has no use for."""
     if is_csv:
         for name in sorted(PAGED):
             if parameters.text(name) is not None:
                 parameters.refuse(name, "not_with_csv", "is not for CSV, which has every line")
-        return PAGE_SIZE_DEFAULT, None
+        return PageAsked(PAGE_SIZE_DEFAULT, None)
     size = parameters.number("page_size", default=PAGE_SIZE_DEFAULT, highest=PAGE_SIZE_MAX)
-    return size, read_place(parameters, query, shape)
+    return PageAsked(size, read_place(parameters, query, shape))
 
 
 def seal(query: tuple[object, ...], cursor: bytes) -> str:

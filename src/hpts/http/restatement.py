@@ -53,7 +53,7 @@ async def get_restatement(request: Request, ledger: Ledger) -> Response:
         parameters.refuse("known_to", "range", "must not be before known_from")
     tenant_id = request.client().tenant_id
     place = ("restatement", tenant_id, code, currency, layer, as_of_date, known_from, known_to)
-    size, after = read_page(parameters, place, IDENTIFIER, is_csv=is_csv)
+    asked = read_page(parameters, place, IDENTIFIER, is_csv=is_csv)
     parameters.check()
     query = RestatementQuery(
         code.encode(),
@@ -69,7 +69,7 @@ async def get_restatement(request: Request, ledger: Ledger) -> Response:
         if table is None:
             raise ProblemRaised("not_found")
         return await streamed_csv(table)
-    found = await read_restatement(ledger.known, tenant_id, query, after, size)
+    found = await read_restatement(ledger.known, tenant_id, query, asked.place, asked.size)
     if found is None:
         raise ProblemRaised("not_found")
     return json_form(
