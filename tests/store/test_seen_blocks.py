@@ -42,7 +42,8 @@ def test_the_newest_block_of_all_processes_counts() -> None:
 def test_writers_at_once_lose_nothing(seed: int) -> None:
     """Each has cells of its own: no lock that a killed process could keep, no update lost."""
     draw = random.Random(seed)
-    seen, tenants = SeenBlocks(), [draw.randbytes(16) for _ in range(50)]
+    seen = SeenBlocks()
+    tenants = [draw.randbytes(12) + row.to_bytes(4, "big") for row in range(50)]  # none shares one
     plans = [
         [(draw.choice(tenants), draw.randrange(1, 10**12)) for _ in range(2_000)] for _ in range(4)
     ]
