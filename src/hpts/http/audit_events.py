@@ -12,17 +12,15 @@ from msgspec import UNSET, UnsetType
 from hpts.domain.audit import Action
 from hpts.domain.entries import MICROSECONDS_PER_DAY, format_timestamp
 from hpts.domain.identifiers import UNIX_TO_2000_MICROSECONDS
-from hpts.domain.limits import AUDIT_TEXT_LENGTH_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
+from hpts.domain.limits import AUDIT_TEXT_LENGTH_MAX
 from hpts.http.messages import JSON, NO_STORE, Request, Response
-from hpts.http.page_tokens import IDENTIFIER, read_place, seal
+from hpts.http.page_tokens import IDENTIFIER, PAGED, next_token, read_page
 from hpts.http.parameters import Parameters
 from hpts.http.payloads import parse_day, parse_identifier
 from hpts.ledger import Ledger
 from hpts.store.audit_reads import AuditEventRow
 
-AUDIT_PARAMETERS = frozenset(
-    ("action", "outcome", "actor", "from_date", "to_date", "page_size", "page_token")
-)
+AUDIT_PARAMETERS = PAGED | {"action", "outcome", "actor", "from_date", "to_date"}
 ACTIONS = tuple(action.value for action in Action)
 OUTCOMES = ("allowed", "refused")
 FIRST_ID, AFTER_EVERY_ID = bytes(16), b"\xff" * 16
@@ -72,25 +70,22 @@ async def list_audit_events(request: Request, ledger: Ledger) -> Response:
         parameters.date("from_date"),
         parameters.date("to_date"),
     )
-    page_size = parameters.number("page_size", default=PAGE_SIZE_DEFAULT, highest=PAGE_SIZE_MAX)
-    after = read_place(parameters, query, IDENTIFIER)
+    asked = read_page(parameters, query, IDENTIFIER)
     parameters.check()
     end = AFTER_EVERY_ID if query.to_date is None else _first_id(parse_day(query.to_date) + 1)
     events = await ledger.audit.events(
         query.tenant_id,
         since=FIRST_ID if query.from_date is None else _first_id(parse_day(query.from_date)),
-        before=end if after is None else min(after, end),
-        count=page_size + 1,
+        before=end if asked.place is None else min(asked.place, end),
+        count=asked.size + 1,
         action=_encoded(query.action),
         outcome=_encoded(query.outcome),
         actor=_encoded(query.actor),
     )
-    shown = events[:page_size]
+    shown = events[: asked.size]
     page = AuditEventPage(
         [_audit_event(event) for event in shown],
-        seal(query, parse_identifier(shown[-1].audit_event_id))
-        if len(shown) < len(events)
-        else UNSET,
+        next_token(query, shown, events, lambda event: parse_identifier(event.audit_event_id)),
     )
     return Response(200, msgspec.json.encode(page), [JSON, NO_STORE])
 

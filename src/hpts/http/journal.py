@@ -13,21 +13,17 @@ from msgspec import UNSET, UnsetType
 
 from hpts.accounting.portions import shown_details
 from hpts.domain.entries import format_timestamp
-from hpts.domain.limits import (
-    PAGE_LINES_MAX,
-    PAGE_SIZE_DEFAULT,
-    PAGE_SIZE_MAX,
-)
+from hpts.domain.limits import PAGE_LINES_MAX
 from hpts.http.document import load_document
 from hpts.http.messages import Request, Response, money_response
-from hpts.http.page_tokens import IDENTIFIER, read_place, seal
+from hpts.http.page_tokens import IDENTIFIER, PAGED, PageAsked, next_token, read_page
 from hpts.http.parameters import Parameters
 from hpts.http.payloads import parse_identifier
 from hpts.http.problems import ProblemRaised
 from hpts.ledger import Ledger
 from hpts.store.reads import EntryRow, LineRow
 
-PAGE_PARAMETERS = frozenset(("from_date", "to_date", "event_type", "page_size", "page_token"))
+PAGE_PARAMETERS = PAGED | {"from_date", "to_date", "event_type"}
 DIRECTIONS = {"D": "DR", "C": "CR"}
 LAYERS = {"S": "SETTLED", "P": "PENDING", "E": "ENCUMBRANCE"}
 
@@ -86,33 +82,31 @@ async def get_journal_entry(request: Request, ledger: Ledger) -> Response:
 
 async def list_loan_journal_entries(request: Request, ledger: Ledger) -> Response:
     """A page of a loan's entries."""
-    query, page_size, before = _read_query(request)
+    query, asked = _read_query(request)
     entries = await ledger.reads.loan_entries(
         query.tenant_id,
         query.loan_id,
-        before=before,
-        count=page_size + 1,
+        before=asked.place,
+        count=asked.size + 1,
         from_date=query.from_date.encode() if query.from_date else None,
         to_date=query.to_date.encode() if query.to_date else None,
         event_type=query.event_type.encode() if query.event_type else None,
     )
     if entries is None:
         raise ProblemRaised("not_found")
-    shown = _within_bounds(entries[:page_size])
+    shown = _within_bounds(entries[: asked.size])
     lines = await ledger.reads.lines(query.tenant_id, [entry.journal_entry_id for entry in shown])
     by_entry: dict[str, list[LineRow]] = {entry.journal_entry_id: [] for entry in shown}
     for line in lines:
         by_entry[line.journal_entry_id].append(line)
     page = JournalEntryPage(
         [render_entry(entry, by_entry[entry.journal_entry_id]) for entry in shown],
-        seal(query, parse_identifier(shown[-1].journal_entry_id))
-        if len(shown) < len(entries)
-        else UNSET,
+        next_token(query, shown, entries, lambda entry: parse_identifier(entry.journal_entry_id)),
     )
     return money_response(msgspec.json.encode(page))
 
 
-def _read_query(request: Request) -> tuple[PageQuery, int, bytes | None]:
+def _read_query(request: Request) -> tuple[PageQuery, PageAsked[bytes]]:
     parameters = Parameters(request, PAGE_PARAMETERS)
     loan_id, _ = parameters.path_identifier("loan_id")
     query = PageQuery(
@@ -122,10 +116,9 @@ def _read_query(request: Request) -> tuple[PageQuery, int, bytes | None]:
         parameters.date("to_date"),
         parameters.choice("event_type", event_types()),
     )
-    size = parameters.number("page_size", default=PAGE_SIZE_DEFAULT, highest=PAGE_SIZE_MAX)
-    before = read_place(parameters, query, IDENTIFIER)
+    asked = read_page(parameters, query, IDENTIFIER)
     parameters.check()
-    return query, size, before
+    return query, asked
 
 
 @functools.cache

@@ -8,11 +8,12 @@ its operation's places, and can then name no more than a place in the caller's o
 import base64
 import binascii
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from hpts.domain.limits import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PAGE_TOKEN_LENGTH_MAX
 from hpts.http.parameters import Parameters
@@ -22,6 +23,7 @@ PAGED = frozenset(("page_size", "page_token"))
 """The parameters of pages."""
 
 Place = TypeVar("Place")
+Item = TypeVar("Item")
 
 
 class Fixed(Generic[Place]):
@@ -81,29 +83,32 @@ class PageAsked(NamedTuple, Generic[Place]):
     place: Place | None
 
 
-def read_place(
-    parameters: Parameters, query: tuple[object, ...], shape: Shape[Place]
-) -> Place | None:
-    """The place in the request's page_token, None for the first page. Refuses a token that is none
-    of this query."""
-    token = parameters.text("page_token")
-    place = None if token is None else unseal(query, token, shape)
-    if token is not None and place is None:
-        parameters.refuse("page_token", "invalid", "must be next_page_token of the same query")
-    return place
-
-
 def read_page(
-    parameters: Parameters, query: tuple[object, ...], shape: Shape[Place], *, is_csv: bool
+    parameters: Parameters, query: tuple[object, ...], shape: Shape[Place], *, is_csv: bool = False
 ) -> PageAsked[Place]:
-    """The page that is asked for, by parameters that a CSV has no use for."""
+    """The page that is asked for, by parameters that a CSV has no use for. Refuses a token that is
+    none of this query."""
     if is_csv:
         for name in sorted(PAGED):
             if parameters.text(name) is not None:
                 parameters.refuse(name, "not_with_csv", "is not for CSV, which has every line")
         return PageAsked(PAGE_SIZE_DEFAULT, None)
     size = parameters.number("page_size", default=PAGE_SIZE_DEFAULT, highest=PAGE_SIZE_MAX)
-    return PageAsked(size, read_place(parameters, query, shape))
+    token = parameters.text("page_token")
+    place = None if token is None else unseal(query, token, shape)
+    if token is not None and place is None:
+        parameters.refuse("page_token", "invalid", "must be next_page_token of the same query")
+    return PageAsked(size, place)
+
+
+def next_token(
+    query: tuple[object, ...],
+    shown: Sequence[Item],
+    found: Sequence[Item],
+    cursor_of: Callable[[Item], bytes],
+) -> str | UnsetType:
+    """The token of the page behind what is shown; UNSET where no more was found than that."""
+    return seal(query, cursor_of(shown[-1])) if len(shown) < len(found) else UNSET
 
 
 def seal(query: tuple[object, ...], cursor: bytes) -> str:

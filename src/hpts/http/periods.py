@@ -9,19 +9,18 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from hpts.domain.entries import date_of, format_timestamp
-from hpts.domain.limits import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PERIOD_REASON_LENGTH_MAX
+from hpts.domain.limits import PERIOD_REASON_LENGTH_MAX
 from hpts.domain.periods import CLOSE, REOPEN, PeriodChange
 from hpts.domain.rejections import Refusal
 from hpts.http.administration import Administration, reply_response
 from hpts.http.messages import Request, Response, money_response
-from hpts.http.page_tokens import Fixed, read_place, seal
+from hpts.http.page_tokens import PAGED, Fixed, next_token, read_page
 from hpts.http.parameters import Parameters
 from hpts.http.payloads import Body, Kind, parse_day
 from hpts.ledger import Ledger
 from hpts.store.admin_requests import AdminConnection, AdminReply
 from hpts.store.periods import PeriodRequest, PeriodRow, change_periods
 
-PAGE_PARAMETERS = frozenset(("page_size", "page_token"))
 BEFORE_ALL = 2**31 - 1
 RECORD_NUMBER = Fixed(">i", int)
 Reason = Annotated[
@@ -83,23 +82,20 @@ class PeriodEndpoints:
 
 async def list_periods(request: Request, ledger: Ledger) -> Response:
     """A page of the tenant's closings and reopenings, newest first."""
-    parameters = Parameters(request, PAGE_PARAMETERS)
-    size = parameters.number("page_size", default=PAGE_SIZE_DEFAULT, highest=PAGE_SIZE_MAX)
+    parameters = Parameters(request, PAGED)
     tenant_id = request.client().tenant_id
     query = ("listPeriods", tenant_id)
-    before = read_place(parameters, query, RECORD_NUMBER)
+    asked = read_page(parameters, query, RECORD_NUMBER)
     parameters.check()
     rows = await ledger.reads.period_records(
         tenant_id,
-        before=BEFORE_ALL if before is None else before,
-        count=size + 1,
+        before=BEFORE_ALL if asked.place is None else asked.place,
+        count=asked.size + 1,
     )
-    shown = rows[:size]
+    shown = rows[: asked.size]
     page = PeriodRecordPage(
         [_record(row) for row in shown],
-        seal(query, RECORD_NUMBER.write(shown[-1].record_number))
-        if len(shown) < len(rows)
-        else UNSET,
+        next_token(query, shown, rows, lambda row: RECORD_NUMBER.write(row.record_number)),
     )
     return money_response(msgspec.json.encode(page))
 

@@ -11,12 +11,12 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from hpts.domain.bank_items import BANK, SIDE_NAMES, ItemKey, format_item, parse_item
-from hpts.domain.limits import BANK_MATCH_ITEMS_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
+from hpts.domain.limits import BANK_MATCH_ITEMS_MAX
 from hpts.domain.rejections import FieldError
 from hpts.http.administration import Administration, reply_response
 from hpts.http.bank_accounts import actor_of, parse_ref
 from hpts.http.messages import Request, Response, money_response
-from hpts.http.page_tokens import Coded, read_place, seal
+from hpts.http.page_tokens import PAGED, Coded, next_token, read_page
 from hpts.http.parameters import Parameters
 from hpts.http.payloads import Body, Kind
 from hpts.http.periods import Reason
@@ -35,7 +35,7 @@ from hpts.store.bank_reads import (
 )
 from hpts.store.bank_session import BankSession, BankSessions
 
-PAGE_PARAMETERS = frozenset(("bank_account_ref", "status", "page_size", "page_token"))
+PAGE_PARAMETERS = PAGED | {"bank_account_ref", "status"}
 STATUSES = (UNMATCHED, MATCHED)
 Side = Literal["B", "L"]
 Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
@@ -111,11 +111,10 @@ class ReconciliationItemEndpoints:
         if ref is None:
             parameters.refuse("bank_account_ref", "required", "must be given")
         status = parameters.choice("status", STATUSES) or UNMATCHED
-        size = parameters.number("page_size", default=PAGE_SIZE_DEFAULT, highest=PAGE_SIZE_MAX)
         tenant_id = request.client().tenant_id
         query = ("listReconciliationItems", tenant_id, ref, status)
         shape = PLACES.get(status, PLACES[UNMATCHED])  # another status is refused below
-        place = read_place(parameters, query, shape)
+        asked = read_page(parameters, query, shape)
         parameters.check()
         async with self._sessions.open(tenant_id) as session:
             accounts = {one.bank_account_ref: one for one in await session.bank_accounts()}
@@ -123,10 +122,10 @@ class ReconciliationItemEndpoints:
                 parameters.refuse("bank_account_ref", "unknown", "is no bank account here")
                 parameters.check()
             found = await read_items(
-                session, str(ref), status, place or BEFORE_ALL[status], size + 1
+                session, str(ref), status, asked.place or BEFORE_ALL[status], asked.size + 1
             )
-        shown = found[:size]
-        token = seal(query, shape.write(cursor_of(shown[-1]))) if found[size:] else UNSET
+        shown = found[: asked.size]
+        token = next_token(query, shown, found, lambda item: shape.write(cursor_of(item)))
         currency = accounts[str(ref)].currency
         page = ReconciliationItemPage([_shown(item, currency) for item in shown], token)
         return money_response(msgspec.json.encode(page))

@@ -21,7 +21,7 @@ from hpts.domain.webhooks import Network, format_secret, is_allowed, is_private_
 from hpts.http.administration import Administration, reply_response
 from hpts.http.journal import event_types
 from hpts.http.messages import JSON, NO_STORE, Request, Response
-from hpts.http.page_tokens import Fixed, read_place, seal
+from hpts.http.page_tokens import PAGED, Fixed, next_token, read_page
 from hpts.http.parameters import Parameters
 from hpts.http.payloads import Body, Kind, Misfit, parse_identifier
 from hpts.http.problems import ProblemRaised
@@ -39,7 +39,7 @@ from hpts.store.webhooks import (
 )
 
 SECRET_BYTES = 32
-DELIVERY_PARAMETERS = frozenset(("status", "page_size", "page_token"))
+DELIVERY_PARAMETERS = PAGED | {"status"}
 STATUSES = ("retrying", "held", "parked", "delivered")
 AFTER_ALL = (2**63 - 1, 2**31 - 1)
 DELIVERY_PLACE: Fixed[tuple[int, int]] = Fixed(">qi", lambda *place: place)
@@ -223,20 +223,21 @@ class WebhookEndpoints:
         parameters = Parameters(request, DELIVERY_PARAMETERS)
         endpoint_id, _ = parameters.path_identifier("endpoint_id")
         status = parameters.choice("status", STATUSES)
-        size = parameters.number(
-            "page_size", default=limits.PAGE_SIZE_DEFAULT, highest=limits.PAGE_SIZE_MAX
-        )
         tenant_id = request.client().tenant_id
         query = ("listWebhookDeliveries", tenant_id, endpoint_id, status)
-        before = read_place(parameters, query, DELIVERY_PLACE)
+        asked = read_page(parameters, query, DELIVERY_PLACE)
         parameters.check()
         if not await self._reads.endpoints(tenant_id, endpoint_id):
             raise ProblemRaised("not_found")
         rows = await self._reads.deliveries(
-            tenant_id, endpoint_id, before=before or AFTER_ALL, count=size + 1, status=status
+            tenant_id,
+            endpoint_id,
+            before=asked.place or AFTER_ALL,
+            count=asked.size + 1,
+            status=status,
         )
-        shown = rows[:size]
-        token = _token(query, shown[-1]) if len(shown) < len(rows) else UNSET
+        shown = rows[: asked.size]
+        token = next_token(query, shown, rows, _cursor)
         return _answer(WebhookDeliveryPage([_delivery(row) for row in shown], token))
 
     def _key_of(self) -> WebhookKey:
@@ -325,8 +326,8 @@ def _delivery(row: DeliveryRow) -> WebhookDelivery:
     )
 
 
-def _token(query: tuple[object, ...], row: DeliveryRow) -> str:
-    return seal(query, DELIVERY_PLACE.write(row.block_number, row.place))
+def _cursor(row: DeliveryRow) -> bytes:
+    return DELIVERY_PLACE.write(row.block_number, row.place)
 
 
 def _creation(payload: WebhookEndpointRequest) -> Creation:
