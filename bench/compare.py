@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -29,6 +30,7 @@ RUN_SECONDS_MAX = 900
 STOP_SECONDS_MAX = 40
 """Longer than a test run takes to stop the PostgreSQL that it started."""
 TAIL_LINES = 25
+BASE = "base"
 NOTHING_SELECTED = 5  # pytest's exit status
 DROPPED = ("HPTS_", "PYTEST_", "PYTHON")
 """Variables that could make one side differ from what its revision says."""
@@ -46,8 +48,9 @@ examples:
   python -m bench.compare v0.1.0 --statistic median     # on a machine that nobody else uses
 
 The benchmarks are those of this tree, uncommitted changes included, and so are the installed
-dependencies, for both sides. A round takes about a minute; a run of a side is given up after
-{RUN_SECONDS_MAX // 60} minutes. Nothing is left behind, also after Ctrl-C."""
+dependencies, for both sides. A base so old that they do not run on it runs its own instead,
+and those of the same name are compared. A round takes about a minute; a run of a side is given up
+after {RUN_SECONDS_MAX // 60} minutes. Nothing is left behind, also after Ctrl-C."""
 
 
 class CannotCompare(Exception):
@@ -101,7 +104,11 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-Runs = list[dict[str, float]]
+Times = dict[str, float]
+"""Seconds by benchmark, of one run."""
+Runs = list[Times]
+Measure = Callable[[Side, Side, int], Times]
+"""Runs the benchmarks of the second side on the package of the first, in a numbered round."""
 
 
 def measure_sides(options: argparse.Namespace) -> tuple[Runs, Runs]:
@@ -109,21 +116,32 @@ def measure_sides(options: argparse.Namespace) -> tuple[Runs, Runs]:
     commit = find_commit(options.base)
     with checked_out(commit) as folder:
         # Names of one length, so that no path is longer on one side than on the other.
-        base, here = Side("base", folder / "base"), Side("this tree", folder / "here")
+        base, here = Side(BASE, folder / "base"), Side("this tree", folder / "here")
         say(f"building the kernel of {options.base} ({commit[:10]})")
         build(base)
         say("building the kernel of this tree")
         copy_tree(here.folder)
         build(here)
         say(f"measuring both in turn, {options.rounds} rounds")
-        times: dict[Side, Runs] = {base: [], here: []}
-        for number in range(1, options.rounds + 1):
-            for side in (base, here):
-                started_at = time.monotonic()
-                found = measure(side, here, number, options)
-                times[side].append(found)
-                took = f"{len(found)} benchmarks in {time.monotonic() - started_at:.0f} s"
-                say(f"round {number} of {options.rounds}, {side.title}: {took}")
+        return take_turns(base, here, options.rounds, partial(measure, options=options))
+
+
+def take_turns(base: Side, here: Side, rounds: int, measure: Measure) -> tuple[Runs, Runs]:
+    """Both sides' runs, each with this tree's benchmarks, or with the base's own on a base on which
+    this tree's do not run: too old, it lacks what they import."""
+    times: dict[Side, Runs] = {base: [], here: []}
+    benchmarks = {base: here, here: here}
+    for number in range(1, rounds + 1):
+        for side in (base, here):
+            started_at = time.monotonic()
+            found = measure(side, benchmarks[side], number)
+            if not found and number == 1 and side is base:
+                say("this tree's benchmarks do not run on the base, so it runs its own")
+                benchmarks[base] = base
+                found = measure(base, base, number)
+            times[side].append(found)
+            took = f"{len(found)} benchmarks in {time.monotonic() - started_at:.0f} s"
+            say(f"round {number} of {rounds}, {side.title}: {took}")
     if not any(times[base]):
         say("the base runs none of these benchmarks, so there is nothing to compare")
     return times[base], times[here]
@@ -178,9 +196,9 @@ def build(side: Side) -> None:
         raise CannotCompare(f"the kernel of the {side.title} does not build:\n{tail(log)}")
 
 
-def measure(side: Side, here: Side, number: int, options: argparse.Namespace) -> dict[str, float]:
-    """One run of this tree's benchmarks on a side's package: seconds by benchmark."""
-    result, log = here.folder.with_suffix(".json"), side.folder.with_suffix(".log")
+def measure(side: Side, benchmarks: Side, number: int, *, options: argparse.Namespace) -> Times:
+    """One run (see Measure)."""
+    result, log = side.folder.with_suffix(".json"), side.folder.with_suffix(".log")
     result.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "bench", "-q", "-p", "no:cacheprovider"]
     command += ["--benchmark-enable", "--benchmark-only", "--benchmark-quiet"]
@@ -192,20 +210,20 @@ def measure(side: Side, here: Side, number: int, options: argparse.Namespace) ->
         PYTHONPATH=str(side.folder / "src"),
         PYTHONHASHSEED=str(number),  # another one each round, the same for both sides
     )
-    status = run(command, here.folder, environment, log, RUN_SECONDS_MAX)
-    if status == NOTHING_SELECTED:
+    status = run(command, benchmarks.folder, environment, log, RUN_SECONDS_MAX)
+    if status == NOTHING_SELECTED and benchmarks.title != BASE:
         raise CannotCompare(
             f"no benchmark matches --only {options.only!r}; `pytest bench --collect-only -q` lists "
             "their names"
         )
-    if status and side is here:
+    if status and side.title != BASE:
         raise CannotCompare(f"a benchmark fails in this tree; mend it first:\n{tail(log)}")
     if status and number == 1:  # said once
         say(f"not all of it runs on the base:\n{tail(log)}")
     return read_times(result, side, options.statistic)
 
 
-def read_times(result: Path, side: Side, statistic: str) -> dict[str, float]:
+def read_times(result: Path, side: Side, statistic: str) -> Times:
     """Seconds by benchmark of one run. Raises CannotCompare when it measured another package."""
     if not result.exists() or not result.stat().st_size:
         return {}  # pytest wrote nothing: no benchmark of this tree runs on the base

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.compare import Side, take_turns
 from bench.slowdown import Comparison, Verdict, any_slower, pair_runs, render_table
 
 ROOT = Path(__file__).parents[1]
@@ -49,6 +50,25 @@ def test_runs_are_paired_by_benchmark_in_the_order_of_this_tree() -> None:
         Comparison("added", (), (3.0, 3.5)),
         Comparison("kept", (1.0, 2.0), (4.0, 4.5)),
         Comparison("removed", (5.0,), ()),
+    ]
+
+
+def test_a_base_on_which_this_trees_benchmarks_do_not_run_runs_its_own() -> None:
+    base, here = Side("base", Path("base")), Side("this tree", Path("here"))
+    asked = []
+
+    def measure(side: Side, benchmarks: Side, number: int) -> dict[str, float]:
+        asked.append((side, benchmarks, number))
+        return {} if (side, benchmarks) == (base, here) else {"one": float(number)}
+
+    both = [{"one": 1.0}, {"one": 2.0}]
+    assert take_turns(base, here, 2, measure) == (both, both)
+    assert asked == [
+        (base, here, 1),
+        (base, base, 1),
+        (here, here, 1),
+        (base, base, 2),
+        (here, here, 2),
     ]
 
 
