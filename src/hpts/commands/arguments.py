@@ -1,6 +1,7 @@
 """What the commands share: adding one to the parser, what stops it, which database is meant."""
 
 import argparse
+import datetime
 import uuid
 from collections.abc import Callable
 from typing import TypeAlias
@@ -28,10 +29,20 @@ def add_command(
     return command
 
 
+def add_group(
+    commands: Commands, name: str, summary: str, more: str = "", *, metavar: str = "ACTION"
+) -> Commands:
+    """A command that only has others below it, to which they are added."""
+    group = commands.add_parser(name, help=summary, description=f"{summary} {more}".strip())
+    return group.add_subparsers(dest=f"{name}_action", required=True, metavar=metavar)
+
+
 def add_tenant_argument(command: argparse.ArgumentParser, *, is_required: bool = True) -> None:
     """--tenant UUID, for a command that concerns one tenant."""
-    meaning = "the tenant's UUID" if is_required else "only this tenant"
-    command.add_argument("--tenant", required=is_required, type=uuid.UUID, help=meaning)
+    meaning = "as `hpts tenant list` shows it" if is_required else "only this one (default: all)"
+    command.add_argument(
+        "--tenant", required=is_required, type=uuid.UUID, metavar="UUID", help=meaning
+    )
 
 
 def positive(text: str) -> int:
@@ -39,6 +50,14 @@ def positive(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 10**9:
         raise argparse.ArgumentTypeError("must be a whole number above zero")
     return int(text)
+
+
+def calendar_day(text: str) -> datetime.date:
+    """A date, for `type=` of an argument."""
+    try:
+        return datetime.datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be a date (YYYY-MM-DD)") from None
 
 
 def database_of(settings: Settings) -> str:

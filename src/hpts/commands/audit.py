@@ -7,6 +7,8 @@ import msgspec
 
 from hpts.commands.arguments import (
     Commands,
+    add_command,
+    add_group,
     add_tenant_argument,
     database_of,
     positive,
@@ -17,14 +19,16 @@ COUNT_DEFAULT = 100
 
 
 def add_audit_commands(commands: Commands) -> None:
-    audit = commands.add_parser("audit", help="Read the audit record.")
-    actions = audit.add_subparsers(dest="action", required=True, metavar="ACTION")
-    summary = "List privileged actions and refused attempts, newest first."
-    listed = actions.add_parser(
+    actions = add_group(
+        commands, "audit", "Read the audit record.", "It cannot be written by hand."
+    )
+    listed = add_command(
+        actions,
         "list",
-        help=summary,
-        description=f"{summary} What belongs to no tenant (tokens that prove none, keys) stands "
-        "under the nil UUID, 00000000-0000-0000-0000-000000000000.",
+        _audit_list,
+        "List privileged actions and refused attempts, newest first.",
+        "What belongs to no tenant (tokens that prove none, keys) stands under the nil UUID, "
+        "00000000-0000-0000-0000-000000000000.",
     )
     add_tenant_argument(listed, is_required=False)
     listed.add_argument(
@@ -35,10 +39,13 @@ def add_audit_commands(commands: Commands) -> None:
         "no offset is given)",
     )
     listed.add_argument(
-        "--count", type=positive, default=COUNT_DEFAULT, help=f"at most (default {COUNT_DEFAULT})"
+        "--count",
+        type=positive,
+        default=COUNT_DEFAULT,
+        metavar="N",
+        help="at most (default: %(default)s)",
     )
     listed.add_argument("--json", action="store_true", help="a JSON object a line, all of it")
-    listed.set_defaults(run=_audit_list)
 
 
 def _audit_list(chosen: argparse.Namespace, settings: Settings) -> int:

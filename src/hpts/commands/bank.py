@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 from hpts.commands.arguments import (
     CommandError,
     Commands,
+    add_command,
+    add_group,
     add_tenant_argument,
+    calendar_day,
 )
 from hpts.commands.bank_items import add_item_commands, listed, refusals, sessions_of, this_operator
 from hpts.config import Settings
@@ -24,60 +27,66 @@ FORMATS = ("camt053", "mt940", "bai2", "ofx", "csv")
 
 
 def add_bank_commands(commands: Commands) -> None:
-    bank = commands.add_parser(
+    actions = add_group(
+        commands,
         "bank",
-        help="Reconcile bank accounts: add them, import statements, see what does not agree.",
-        description="Reconcile bank accounts with the ledger's cash. Add an account, import its "
-        "statements, then ask for the status; docs/OPERATIONS.md walks through it.",
+        "Reconcile bank accounts with the ledger's cash.",
+        "Add an account, import its statements, then ask for the status; docs/OPERATIONS.md walks "
+        "through it.",
     )
-    actions = bank.add_subparsers(dest="action", required=True, metavar="ACTION")
-    account = actions.add_parser("account", help="Add and list bank accounts.")
-    _add_account_commands(account.add_subparsers(dest="verb", required=True, metavar="ACTION"))
-    imported = actions.add_parser(
+    _add_account_commands(add_group(actions, "account", "Add and list bank accounts."))
+    imported = add_command(
+        actions,
         "import",
-        help="Import statement files.",
-        description="Import statement files: all of them or, when one is bad, none. What was "
-        "imported before is recognized and changes nothing.",
+        _import,
+        "Import statement files.",
+        "All of them or, when one is bad, none. What was imported before is recognized and changes "
+        "nothing.",
     )
     add_tenant_argument(imported)
     imported.add_argument(
-        "--format", choices=FORMATS, help="of the files; recognized by their beginning if absent"
+        "--format", choices=FORMATS, help="of all files (default: told by how each begins)"
     )
-    imported.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    imported.set_defaults(run=_import)
-    status = actions.add_parser(
-        "status", help="How every bank account stands; exit status 1 when one has a break."
+    imported.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="a statement as the bank gave it"
+    )
+    status = add_command(
+        actions,
+        "status",
+        _status,
+        "Show how every bank account stands.",
+        "Exit status 1 when one has a break.",
     )
     add_tenant_argument(status)
     status.add_argument(
-        "--as-of", type=datetime.date.fromisoformat, metavar="DATE", help="today if absent"
+        "--as-of", type=calendar_day, metavar="DATE", help="a past day (default: today)"
     )
-    status.set_defaults(run=_status)
     add_item_commands(actions)
 
 
 def _add_account_commands(actions: Commands) -> None:
-    added = actions.add_parser(
+    added = add_command(
+        actions,
         "add",
-        help="Add a bank account.",
-        description="Add a bank account: its statements are compared with one ledger account in "
-        "one currency, which no other bank account may have.",
+        _account_add,
+        "Add a bank account.",
+        "Its statements are compared with one ledger account in one currency, which no other bank "
+        "account may have.",
     )
     add_tenant_argument(added)
     added.add_argument("--ref", required=True, help="what the API and the commands call it")
-    added.add_argument("--account-code", required=True, help="the ledger account, such as 1000")
-    added.add_argument("--currency", required=True, help="ISO 4217, such as USD")
+    added.add_argument(
+        "--account-code", required=True, metavar="CODE", help="the ledger account, such as 1000"
+    )
+    added.add_argument("--currency", required=True, help="its code of ISO 4217, such as USD")
     added.add_argument(
         "--identifier",
         action="append",
         default=[],
         metavar="TEXT",
-        help="how files name it: an IBAN, an account number; may be repeated; REF if absent",
+        help="how files name it: an IBAN, an account number; may be repeated (default: REF)",
     )
-    added.set_defaults(run=_account_add)
-    listed = actions.add_parser("list", help="List the bank accounts.")
-    add_tenant_argument(listed)
-    listed.set_defaults(run=_account_list)
+    add_tenant_argument(add_command(actions, "list", _account_list, "List the bank accounts."))
 
 
 def _account_add(chosen: argparse.Namespace, settings: Settings) -> int:

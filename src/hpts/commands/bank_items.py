@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hpts.commands.arguments import (
     CommandError,
     Commands,
+    add_command,
     add_tenant_argument,
     database_of,
     no_tenant,
@@ -29,31 +30,33 @@ STATUSES = ("unmatched", "matched")
 
 def add_item_commands(actions: Commands) -> None:
     """The commands below `hpts bank`."""
-    items = actions.add_parser("items", help="List what is unmatched, or matched and why.")
+    items = add_command(actions, "items", _items, "List what is unmatched, or matched and why.")
     add_tenant_argument(items)
     items.add_argument("--ref", required=True, help="the bank account")
-    items.add_argument("--status", choices=STATUSES, default="unmatched")
-    items.set_defaults(run=_items)
-    matched = actions.add_parser(
+    items.add_argument(
+        "--status", choices=STATUSES, default="unmatched", help="which (default: %(default)s)"
+    )
+    matched = add_command(
+        actions,
         "match",
-        help="Match items by hand; prints the match.",
-        description="Match unmatched items of both sides, which must move the same amount.",
+        _match,
+        "Match items by hand; prints the match.",
+        "They must be unmatched, of both sides, and move the same amount on each.",
     )
     add_tenant_argument(matched)
     matched.add_argument("--ref", required=True, help="the bank account")
     matched.add_argument("--reason", required=True, help="why they are the same money")
     matched.add_argument("items", nargs="+", type=_item, metavar="ITEM", help="as `items` shows it")
-    matched.set_defaults(run=_match)
-    undone = actions.add_parser(
+    undone = add_command(
+        actions,
         "unmatch",
-        help="Undo a wrong match.",
-        description="Undo a wrong match by a new record. Its items are unmatched again, and no "
-        "rule will match them with each other.",
+        _unmatch,
+        "Undo a wrong match by a new record.",
+        "Its items are unmatched again, and no rule will match them with each other.",
     )
     add_tenant_argument(undone)
     undone.add_argument("match_id", type=uuid.UUID, metavar="MATCH", help="as `items` shows it")
     undone.add_argument("--reason", required=True, help="why they are not the same money")
-    undone.set_defaults(run=_unmatch)
 
 
 def _item(text: str) -> ItemKey:

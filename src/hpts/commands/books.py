@@ -21,11 +21,17 @@ def add_books_commands(commands: Commands) -> None:
         commands,
         "checkpoint-key",
         _checkpoint_key,
-        "Print the public key of checkpoints.",
+        "Print the public key of signed checkpoints.",
         "An auditor verifies proofs with it (docs/PROOFS.md).",
     )
     verify = add_command(
-        commands, "verify", _verify, "Check the books.", "Exit status 1 when anything is wrong."
+        commands,
+        "verify",
+        _verify,
+        "Check the books.",
+        "It walks every entry, line, loan, total and block, and names the first offending row of "
+        "each check; keep the head that it prints outside of the database. Exit status 1 when "
+        "anything is wrong.",
     )
     add_tenant_argument(verify, is_required=False)
     verify.add_argument(

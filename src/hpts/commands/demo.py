@@ -15,12 +15,38 @@ REACH_SECONDS_MAX = 5
 
 def add_demo_command(commands: Commands) -> None:
     demo = add_command(
-        commands, "demo", _demo, "Run a lending portfolio through a running `hpts dev`."
+        commands,
+        "demo",
+        _demo,
+        "Run a lending portfolio through a running `hpts dev`.",
+        "In a tenant of its own: loans, daily accruals, payments on time, early, late, partial and "
+        "over, returned ones reversed. It keeps books of its own; exit status 1 when the ledger's "
+        "differ.",
     )
-    demo.add_argument("--loans", type=positive, default=1000)
-    demo.add_argument("--months", type=positive, default=12)
-    demo.add_argument("--seed", type=int, default=1)
-    demo.add_argument("--connections", type=positive, default=32)
+    demo.add_argument(
+        "--loans", type=positive, default=1000, metavar="N", help="how many (default: %(default)s)"
+    )
+    demo.add_argument(
+        "--months",
+        type=positive,
+        default=12,
+        metavar="N",
+        help="of business, up to today (default: %(default)s)",
+    )
+    demo.add_argument(
+        "--seed",
+        type=int,
+        default=1,
+        metavar="N",
+        help="the same seed on the same day is the same portfolio (default: %(default)s)",
+    )
+    demo.add_argument(
+        "--connections",
+        type=positive,
+        default=32,
+        metavar="N",
+        help="requests under way at once (default: %(default)s)",
+    )
     demo.add_argument("--url", help="base URL of the server (default: HPTS_HOST and HPTS_PORT)")
 
 

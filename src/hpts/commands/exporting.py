@@ -35,7 +35,10 @@ from hpts.accounting.trial_balance import TrialBalanceQuery, read_trial_balance
 from hpts.commands.arguments import (
     CommandError,
     Commands,
+    add_command,
+    add_group,
     add_tenant_argument,
+    calendar_day,
     database_of,
     no_tenant,
 )
@@ -55,17 +58,23 @@ Open: TypeAlias = Callable[[AccountingReads, bytes, argparse.Namespace], Awaitab
 
 def add_export_command(commands: Commands) -> None:
     """`hpts export` with what there is to export."""
-    summary = "Write books to a file: a trial balance, statements, the whole journal."
-    export = commands.add_parser("export", help=summary, description=summary)
-    kinds = export.add_subparsers(dest="kind", required=True, metavar="WHAT")
+    kinds = add_group(
+        commands,
+        "export",
+        "Write books to a file: a trial balance, statements, the whole journal.",
+        "It reads in short queries: a standby, or a database at work, will do.",
+        metavar="WHAT",
+    )
     _add_kind(kinds, "accounts", _open_chart, "The chart of accounts.")
     trial = _add_kind(kinds, "trial-balance", _open_trial_balance, "Every account's balance.")
-    trial.add_argument("--currency", type=_currency, help="only this one; without it all")
-    _add_layer(trial)
-    trial.add_argument("--as-of", type=_day, metavar="DATE", help="at the end of a day, else now")
     trial.add_argument(
-        "--known-at", type=_instant, metavar="INSTANT", help="as it was known then (RFC 3339)"
+        "--currency", type=_currency, metavar="CODE", help="only this one (default: all)"
     )
+    _add_layer(trial)
+    trial.add_argument(
+        "--as-of", type=_day, metavar="DATE", help="at the end of a day (default: now)"
+    )
+    _add_instant(trial, "--known-at", "as it was known then (default: now)")
     account = _add_kind(
         kinds, "account-entries", _open_account, "The lines of an account with running balances."
     )
@@ -77,42 +86,81 @@ def add_export_command(commands: Commands) -> None:
         "What an account was known to be about a day at two instants, and what changed it.",
     )
     for parser in (account, restated):
-        parser.add_argument("--account", required=True, type=_account_code, metavar="CODE")
-        parser.add_argument("--currency", required=True, type=_currency)
-        _add_layer(parser)
-    restated.add_argument("--as-of", required=True, type=_day, metavar="DATE")
-    restated.add_argument("--known-from", required=True, type=_instant, metavar="INSTANT")
-    restated.add_argument("--known-to", type=_instant, metavar="INSTANT", help="else now")
-    loan = _add_kind(kinds, "loan", _open_loan, "A loan's metadata.")
+        _add_account(parser)
+    restated.add_argument(
+        "--as-of", required=True, type=_day, metavar="DATE", help="the day that it is about"
+    )
+    _add_instant(restated, "--known-from", "what was known then", is_required=True)
+    _add_instant(restated, "--known-to", "beside what was known then (default: now)")
+    loan = _add_kind(kinds, "loan", _open_loan, "What is known of a loan beside its balance.")
     statement = _add_kind(
-        kinds, "loan-statement", _open_loan_statement, "What was owed, changed, and is owed."
+        kinds,
+        "loan-statement",
+        _open_loan_statement,
+        "What a loan owed, what changed it, and what it owes.",
     )
     for parser in (loan, statement):
-        parser.add_argument("--loan", required=True, type=uuid.UUID, metavar="UUID")
+        parser.add_argument("--loan", required=True, type=uuid.UUID, metavar="UUID", help="its id")
     _add_period(statement)
     _add_kind(kinds, "journal", _open_journal, "Every line, in the order of blocks, for auditors.")
 
 
 def _add_kind(kinds: Commands, name: str, opened: Open, summary: str) -> argparse.ArgumentParser:
-    kind = kinds.add_parser(name, help=summary, description=summary)
+    kind = add_command(kinds, name, _export, summary)
+    kind.set_defaults(opened=opened)
     add_tenant_argument(kind)
     kind.add_argument(
-        "--format", choices=FORMS, default="csv", help="csv (default), or json: an object a line"
+        "--format",
+        choices=FORMS,
+        default="csv",
+        help="json is an object a line (default: %(default)s)",
     )
     kind.add_argument(
-        "--output", type=Path, metavar="FILE", help="written whole or not at all; else to stdout"
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="written whole or not at all (default: standard output)",
     )
-    kind.set_defaults(run=_export, opened=opened)
     return kind
 
 
+def _add_account(kind: argparse.ArgumentParser) -> None:
+    kind.add_argument(
+        "--account", required=True, type=_account_code, metavar="CODE", help="such as 1000"
+    )
+    kind.add_argument(
+        "--currency", required=True, type=_currency, metavar="CODE", help="such as USD"
+    )
+    _add_layer(kind)
+
+
 def _add_layer(kind: argparse.ArgumentParser) -> None:
-    kind.add_argument("--layer", choices=[layer.name for layer in Layer], default="SETTLED")
+    kind.add_argument(
+        "--layer",
+        choices=[layer.name for layer in Layer],
+        default="SETTLED",
+        help="degree of commitment (default: %(default)s)",
+    )
 
 
 def _add_period(kind: argparse.ArgumentParser) -> None:
-    kind.add_argument("--from", dest="from_date", type=_day, metavar="DATE")
-    kind.add_argument("--to", dest="to_date", type=_day, metavar="DATE")
+    for name, meaning in (
+        ("from", "first effective day (default: the first of all)"),
+        ("to", "last effective day (default: the last of all)"),
+    ):
+        kind.add_argument(f"--{name}", dest=f"{name}_date", type=_day, metavar="DATE", help=meaning)
+
+
+def _add_instant(
+    kind: argparse.ArgumentParser, name: str, meaning: str, *, is_required: bool = False
+) -> None:
+    kind.add_argument(
+        name,
+        required=is_required,
+        type=_instant,
+        metavar="INSTANT",
+        help=f"{meaning}; as 2026-10-31T23:59:59Z",
+    )
 
 
 def _export(chosen: argparse.Namespace, settings: Settings) -> int:
@@ -261,10 +309,7 @@ def _instant(text: str) -> Instant:
 
 
 def _day(text: str) -> str:
-    try:
-        return datetime.datetime.strptime(text, "%Y-%m-%d").date().isoformat()
-    except ValueError:
-        raise argparse.ArgumentTypeError("must be a date (YYYY-MM-DD)") from None
+    return calendar_day(text).isoformat()
 
 
 def _currency(text: str) -> str:

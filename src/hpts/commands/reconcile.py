@@ -1,7 +1,6 @@
 """`hpts reconcile`: totals against lines and loans against the ledger, by hand."""
 
 import argparse
-import datetime
 import sys
 import uuid
 from typing import TextIO
@@ -10,6 +9,7 @@ from hpts.commands.arguments import (
     Commands,
     add_command,
     add_tenant_argument,
+    calendar_day,
     database_of,
     no_tenant,
 )
@@ -36,20 +36,13 @@ def add_reconcile_command(commands: Commands) -> None:
     add_tenant_argument(command, is_required=False)
     command.add_argument(
         "--as-of",
-        type=_date,
+        type=calendar_day,
         metavar="DATE",
         help="a past day: the result kept for it, or computed as of its end (default: now)",
     )
     command.add_argument(
         "--full", action="store_true", help="read every line anew instead of going on"
     )
-
-
-def _date(text: str) -> datetime.date:
-    try:
-        return datetime.date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError("must be a day as YYYY-MM-DD") from None
 
 
 def _reconcile(chosen: argparse.Namespace, settings: Settings) -> int:

@@ -12,19 +12,34 @@ def add_serving_commands(commands: Commands) -> None:
         "dev",
         _dev,
         "Run everything on this machine.",
-        "PostgreSQL, issuer, demo tenant, server.",
+        "It starts PostgreSQL, an issuer of tokens, the server and the delivery of webhooks, adds "
+        "a demo tenant, and prints a token and commands to try. Ctrl-C stops it; the books stay "
+        "in HPTS_STATE_DIR and are there when it starts again.",
     )
     add_command(
         commands,
         "serve",
         _serve,
         "Run the server.",
-        "Needs HPTS_DATABASE_URL, HPTS_ISSUER, HPTS_JWKS_URL.",
+        "Needs HPTS_DATABASE_URL of a login that may become hpts_app, HPTS_ISSUER and "
+        "HPTS_JWKS_URL, and a schema of this build (`hpts migrate`). SIGTERM answers what was "
+        "accepted and ends it; docs/OPERATIONS.md says how to run it for real.",
     )
     add_command(
-        commands, "migrate", _migrate, "Bring the database's schema to this build's version."
+        commands,
+        "migrate",
+        _migrate,
+        "Bring the database's schema to this build's version.",
+        "Needs HPTS_DATABASE_URL of a login that may become hpts_owner. Stop the servers first; a "
+        "schema that is up to date stays as it is.",
     )
-    add_command(commands, "config", _config, "Print the effective settings, secrets masked.")
+    add_command(
+        commands,
+        "config",
+        _config,
+        "Print the effective settings, secrets masked.",
+        "Each with what it means; where one cannot be used, it says so and ends with status 1.",
+    )
 
 
 def _dev(_: argparse.Namespace, settings: Settings) -> int:

@@ -6,6 +6,8 @@ import datetime
 from hpts.commands.arguments import (
     CommandError,
     Commands,
+    add_command,
+    add_group,
     add_tenant_argument,
     database_of,
     no_tenant,
@@ -14,35 +16,62 @@ from hpts.config import Settings
 
 
 def add_tenant_commands(commands: Commands) -> None:
-    tenant = commands.add_parser("tenant", help="Add, list, suspend and mark tenants.")
-    actions = tenant.add_subparsers(dest="action", required=True, metavar="ACTION")
-    added = actions.add_parser("add", help="Add a tenant; prints only its UUID.")
-    added.add_argument("--name", required=True)
+    actions = add_group(
+        commands,
+        "tenant",
+        "Add, list, suspend and mark tenants.",
+        "A tenant is a lender with a ledger of its own. Each change leaves an audit event.",
+    )
+    added = add_command(
+        actions,
+        "add",
+        _tenant_add,
+        "Add a tenant; prints only its UUID.",
+        "The UUID is the `tenant_id` that its tokens carry.",
+    )
+    added.add_argument("--name", required=True, help="what `hpts tenant list` shows")
     added.add_argument(
         "--partner", action="store_true", help="its tokens are good over mutual TLS only"
     )
-    added.set_defaults(run=_tenant_add)
-    actions.add_parser("list", help="List the tenants.").set_defaults(run=_tenant_list)
-    for action, status in (("suspend", "suspended"), ("resume", "active")):
-        changed = actions.add_parser(action, help=f"Make a tenant {status}.")
+    add_command(
+        actions,
+        "list",
+        _tenant_list,
+        "List the tenants.",
+        "A line each: UUID, active or suspended, ordinary or partner, when it was added, name.",
+    )
+    _add_changes(actions)
+    policy = add_command(
+        actions,
+        "period-policy",
+        _tenant_period_policy,
+        "Say what becomes of a posting that is effective in a closed period.",
+        "It counts from the next batch on.",
+    )
+    add_tenant_argument(policy)
+    policy.add_argument(
+        "policy",
+        choices=("refuse", "move"),
+        help="refuse: it is refused (period_closed), as it is from the start; move: its entry "
+        "stands on the first open day and says which day was asked for",
+    )
+
+
+def _add_changes(actions: Commands) -> None:
+    for action, status, summary in (
+        ("suspend", "suspended", "Refuse all that a tenant asks for, at once; its books stay."),
+        ("resume", "active", "Serve a suspended tenant again."),
+    ):
+        changed = add_command(actions, action, _tenant_status, summary)
         add_tenant_argument(changed)
-        changed.set_defaults(run=_tenant_status, status=status)
+        changed.set_defaults(status=status)
     for action, is_required, summary in (
         ("require-mtls", True, "Make a tenant a partner: refused unless it comes over mutual TLS."),
         ("waive-mtls", False, "Make a partner an ordinary tenant again."),
     ):
-        marked = actions.add_parser(action, help=summary)
+        marked = add_command(actions, action, _tenant_mtls, summary, "It counts within 5 s.")
         add_tenant_argument(marked)
-        marked.set_defaults(run=_tenant_mtls, is_required=is_required)
-    policy = actions.add_parser(
-        "period-policy",
-        help="Say what becomes of a posting that is effective in a closed period.",
-        description="refuse: the posting is refused (period_closed), as it is from the start. "
-        "move: its entry stands on the first open day and says which day was asked for.",
-    )
-    add_tenant_argument(policy)
-    policy.add_argument("policy", choices=("refuse", "move"))
-    policy.set_defaults(run=_tenant_period_policy)
+        marked.set_defaults(is_required=is_required)
 
 
 def _tenant_add(chosen: argparse.Namespace, settings: Settings) -> int:

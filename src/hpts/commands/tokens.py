@@ -14,11 +14,33 @@ from hpts.config import Settings
 
 
 def add_token_command(commands: Commands) -> None:
-    token = add_command(commands, "token", _token, "Print a token of the development issuer.")
+    token = add_command(
+        commands,
+        "token",
+        _token,
+        "Print a token of the development issuer.",
+        "It is good for `hpts dev` with this HPTS_STATE_DIR. The tokens of a server that runs for "
+        "real come from your own issuer (HPTS_ISSUER).",
+    )
     add_tenant_argument(token)
-    token.add_argument("--scope", required=True, help='for example "hpts:payments:write"')
-    token.add_argument("--expires-in", type=positive, default=3600, metavar="SECONDS")
-    token.add_argument("--subject", default="developer", help="who acts; stands on the entries")
+    token.add_argument(
+        "--scope",
+        required=True,
+        help='with spaces between, as "hpts:payments:write hpts:balances:read"; one that is not '
+        "known is answered with all that are",
+    )
+    token.add_argument(
+        "--expires-in",
+        type=positive,
+        default=3600,
+        metavar="SECONDS",
+        help="for how long it is good (default: %(default)s)",
+    )
+    token.add_argument(
+        "--subject",
+        default="developer",
+        help="who acts; stands on the entries (default: %(default)s)",
+    )
 
 
 def _token(chosen: argparse.Namespace, settings: Settings) -> int:

@@ -19,7 +19,11 @@ def add_top_command(commands: Commands) -> None:
     )
     command.add_argument("--url", help="where its metrics are, such as http://127.0.0.1:9464")
     command.add_argument(
-        "--interval", type=_seconds, default=2.0, help="seconds between two looks (2)"
+        "--interval",
+        type=_seconds,
+        default=2.0,
+        metavar="SECONDS",
+        help="between two looks (default: %(default)s)",
     )
     command.add_argument(
         "--once", action="store_true", help="show one interval and end, as into a file or pipe"
