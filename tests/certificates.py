@@ -47,9 +47,9 @@ class Issued(NamedTuple):
 
 
 class Authority:
-    """A certificate authority; `path` is its own certificate."""
+    """A certificate authority, below another if `above` is given; `path` is its own certificate."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, above: "Authority | None" = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "authority.pem"
         self.crl_path = folder / "authority.crl"
@@ -57,7 +57,8 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name(name)
         self._crl_number = 0
-        builder = _builder(self._name, self._name, self._key, -DAY, 30 * DAY).add_extension(
+        signer = above or self
+        builder = _builder(self._name, signer._name, self._key, -DAY, 30 * DAY).add_extension(
             x509.BasicConstraints(ca=True, path_length=None), critical=True
         )
         usage = x509.KeyUsage(
@@ -66,14 +67,14 @@ class Authority:
             encipher_only=False, decipher_only=False,
         )  # fmt: skip
         self.certificate = builder.add_extension(usage, critical=True).sign(
-            self._key, hashes.SHA256()
+            signer._key, hashes.SHA256()
         )
         _write(self.path, self.certificate)
 
     def issue(
         self,
         name: str,
-        usage: x509.ObjectIdentifier = CLIENT,
+        usage: x509.ObjectIdentifier | None = CLIENT,
         *,
         begins: datetime.timedelta = -DAY,
         ends: datetime.timedelta = 10 * DAY,
@@ -81,7 +82,8 @@ class Authority:
         names: int = 0,
     ) -> Issued:
         """A certificate for a server on loopback or for a client; `begins` and `ends` count from
-        now. An RSA key and more `names` make it larger."""
+        now. An RSA key and more `names` make it larger. Without a `usage` it says nothing of its
+        use."""
         key: Key = (
             ec.generate_private_key(ec.SECP256R1())
             if rsa_bits is None
@@ -89,26 +91,21 @@ class Authority:
         )
         others = [x509.DNSName(f"another-name-{number}.partner.test") for number in range(names)]
         loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-        certificate = (
+        builder = (
             _builder(_name(name), self._name, key, begins, ends)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(
                 x509.SubjectAlternativeName([x509.DNSName("localhost"), loopback, *others]),
                 critical=False,
             )
             .add_extension(self._key_identifier(), critical=False)
-            .sign(self._key, hashes.SHA256())
         )
+        if usage is not None:
+            builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        certificate = builder.sign(self._key, hashes.SHA256())
         path, key_path = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         _write(path, certificate)
-        key_path.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
+        _write_key(key_path, key)
         return Issued(certificate, path, key_path)
 
     def revoke(
@@ -135,6 +132,18 @@ class Authority:
         crl = builder.sign(self._key, hashes.SHA256())
         self.crl_path.write_bytes(crl.public_bytes(serialization.Encoding.PEM))
         return self.crl_path
+
+    def as_client(self) -> Issued:
+        """Its own certificate, which it signed itself, for a client to show."""
+        key_path = self._folder / "authority.key"
+        _write_key(key_path, self._key)
+        return Issued(self.certificate, self.path, key_path)
+
+    def with_chain(self, issued: Issued) -> Issued:
+        """`issued` with this authority's own certificate behind it, as a client sends them."""
+        path = self._folder / f"chain-{issued.path.name}"
+        path.write_bytes(issued.path.read_bytes() + self.path.read_bytes())
+        return issued._replace(path=path)
 
     def context(self, client: Issued | None = None) -> ssl.SSLContext:
         """What a client trusts and shows: servers of this authority, and `client`, if any."""
@@ -173,3 +182,13 @@ def _builder(
 
 def _write(path: Path, certificate: x509.Certificate) -> None:
     path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def _write_key(path: Path, key: Key) -> None:
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )

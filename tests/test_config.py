@@ -59,8 +59,8 @@ GOOD: dict[str, tuple[str, Any]] = {
     "HPTS_PARTNER_CRL": ("/etc/a.crl, /etc/b.crl", (Path("/etc/a.crl"), Path("/etc/b.crl"))),
     "HPTS_PARTNER_CLIENTS": ("acme, bank of one", ("acme", "bank of one")),
     "HPTS_TRUSTED_PROXIES": (
-        "192.0.2.7, 10.0.0.0/8,2001:db8::/32",
-        ("192.0.2.7/32", "10.0.0.0/8", "2001:db8::/32"),
+        "192.0.2.7, 10.0.0.0/8,2001:db8::/32,::ffff:192.0.2.9,::ffff:10.1.0.0/112",
+        ("192.0.2.7/32", "10.0.0.0/8", "2001:db8::/32", "192.0.2.9/32", "10.1.0.0/16"),
     ),
     "HPTS_LISTENER": ("partner", "partner"),
 }
@@ -121,6 +121,7 @@ BAD: dict[str, tuple[str, ...]] = {
         "300.1.1.1",
         "0.0.0.0/0",
         "::/0",
+        "::ffff:0:0/96",
         "192.0.2.7/33",
         "unix",
     ),

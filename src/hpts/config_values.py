@@ -14,6 +14,10 @@ from hpts.domain import limits
 TAKES_POSTINGS = re.compile(r"(?:^|[?&\s])target_session_attrs\s*=\s*'?(?:read-write|primary)\b")
 HOSTS = re.compile(r"(?:^|[?&\s])host(?:addr)?\s*=\s*('(?:[^'\\]|\\.)*'|[^&\s]*)")
 
+MAPPED_BITS = 96
+"""What ::ffff:0:0/96, IPv4 in IPv6, has before the IPv4 address."""
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 
 def text(given: str) -> str:
     if not given:
@@ -41,10 +45,18 @@ def paths(given: str) -> tuple[Path, ...]:
 
 
 def networks(given: str) -> tuple[str, ...]:
-    found = [ipaddress.ip_network(part) for part in _parts(given)]
+    found = [_without_mapping(ipaddress.ip_network(part)) for part in _parts(given)]
     if any(network.prefixlen == 0 for network in found):
         raise ValueError("would trust everybody; name the proxies' own addresses")
     return tuple(str(network) for network in found)
+
+
+def _without_mapping(network: Network) -> Network:
+    """IPv4 in IPv6's spelling (::ffff:192.0.2.1) as IPv4: addresses are compared as such."""
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < MAPPED_BITS:
+        return network
+    return ipaddress.ip_network((mapped, network.prefixlen - MAPPED_BITS))
 
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:

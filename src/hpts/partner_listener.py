@@ -17,6 +17,7 @@ from types import FrameType
 import msgspec
 
 from hpts.config import ConfigError, Settings
+from hpts.domain import limits
 from hpts.telemetry import logger
 
 STOP_SECONDS_MAX = 25
@@ -26,11 +27,19 @@ _fork = multiprocessing.get_context("fork")
 
 class PartnerListener:
     """`serve` runs in the new process until that is told to stop; `on_end` is called in a thread of
-    this one when it has ended, told or not."""
+    this one when it has ended, told or not. It is reloaded every `reload_seconds`."""
 
-    def __init__(self, serve: Callable[[], None], on_end: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        serve: Callable[[], None],
+        on_end: Callable[[], None],
+        reload_seconds: float = limits.PARTNER_RELOAD_SECONDS,
+    ) -> None:
+        self._settings = settings
         self._process = _fork.Process(target=serve, name="hpts-partners")
         self._on_end = on_end
+        self._reload_seconds = reload_seconds
 
     def start(self) -> None:
         self._process.start()
@@ -41,11 +50,12 @@ class PartnerListener:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._relay(number, signal.getsignal(number))
 
-    def reload(self, settings: Settings) -> None:
-        """Have the workers replaced by new ones, which read certificates and revocation lists.
-        Where a file cannot be used those that are there stay."""
+    def reload(self) -> None:
+        """Have the workers replaced by new ones, which read certificates and revocation lists, and
+        know no session that a client could resume without showing its certificate. Where a file
+        cannot be used those that are there stay."""
         try:
-            check_partners(settings)
+            check_partners(self._settings)
         except ConfigError as error:
             logger.error("the partners' listener is not reloaded: %s", error)
         else:
@@ -72,7 +82,8 @@ class PartnerListener:
             os.kill(self._process.pid, number)
 
     def _watch(self) -> None:
-        wait([self._process.sentinel])
+        while not wait([self._process.sentinel], self._reload_seconds):
+            self.reload()
         self._on_end()
 
 

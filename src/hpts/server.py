@@ -93,10 +93,10 @@ def _serve_all(settings: Settings) -> None:
             is_lost.set()
             server.signal_handler_interrupt()  # type: ignore[no-untyped-call]
 
-    listener = PartnerListener(partial(_serve_partners, settings), on_end)
+    listener = PartnerListener(settings, partial(_serve_partners, settings), on_end)
     listener.start()
     server.on_startup(listener.stop_on_signals)
-    server.on_reload(partial(listener.reload, settings))
+    server.on_reload(listener.reload)
     try:
         _serve(server)
     finally:

@@ -4,6 +4,7 @@ the one that HPTS knows, and nobody gets another one believed.
 
 import base64
 import json
+import socket
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -24,6 +25,10 @@ from .test_partner_listener import BALANCE, Papers, make_papers, problem
 
 pytestmark = needs_nginx
 TRUSTED, UNTRUSTED = "127.0.0.1", "127.0.0.2"
+PROTECTING = (
+    "strict-transport-security", "x-content-type-options", "content-security-policy",
+    "cross-origin-resource-policy",
+)  # fmt: skip
 NGINX_BYTES_MAX = 3_120
 """The largest certificate that the configuration passes on, by its own word."""
 
@@ -127,6 +132,38 @@ def test_nginx_tells_browsers_to_come_over_tls_and_names_no_version(proxied: Pro
             assert headers["x-content-type-options"] == "nosniff"
             assert "content-security-policy" in headers
             assert headers["server"] == "nginx"
+
+
+def test_what_nginx_answers_itself_protects_browsers_as_the_api_does(proxied: Proxied) -> None:
+    """And what HPTS has sent is not sent twice."""
+    answers = {
+        "400": b"GARBAGE\r\n\r\n",
+        "414": b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        "505": b"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
+        "404": b"GET /v1/nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        "200": b"GET /docs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    }
+    for port, shown in ((proxied.nginx.port, None), (proxied.nginx.partner_port, "good")):
+        for status, request in answers.items():
+            head = head_of_answer(port, proxied.papers, shown, request)
+            assert head.startswith(f"http/1.1 {status}"), head
+            for name in PROTECTING:
+                assert head.count(f"\r\n{name}: ") == 1, (status, name)
+
+
+def head_of_answer(port: int, papers: Papers, shown: str | None, request: bytes) -> str:
+    context = papers.authority.context(None if shown is None else getattr(papers, shown))
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=30) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as wire,
+    ):
+        wire.sendall(request)
+        received = b""
+        while b"\r\n\r\n" not in received:
+            chunk = wire.recv(65_536)
+            assert chunk, received
+            received += chunk
+    return received.partition(b"\r\n\r\n")[0].decode().lower()
 
 
 def test_a_token_bound_to_another_certificate_is_refused(

@@ -198,6 +198,9 @@ FORWARDED_HOPS_MAX = 16
 CERTIFICATE_BYTES_MAX = 8_192
 """The largest client certificate that is taken from a proxy's Client-Cert header."""
 CERTIFICATES_REMEMBERED_MAX = 1_024
+PARTNER_RELOAD_SECONDS = 3_600
+"""How long a partner's connection or TLS session may go on without its certificate being looked at
+again, which a handshake does and a resumed session does not."""
 PEERS_REMEMBERED_MAX = 1_024
 """Addresses of which a worker remembers whether they are a trusted proxy's."""
 RECENT_TENANTS_MAX = 10_000

@@ -24,6 +24,9 @@ HEADER_BYTES_MAX = limits.TOKEN_BYTES_MAX + len(b"Bearer ")
 TIMESTAMP_MAX = 253_402_300_799
 """The last second of the year 9999; a claim beyond it is a mistake, most often milliseconds."""
 
+CERTIFICATE_CONFIRMATION = "x5t#S256"
+"""The member of `cnf` that names the certificate a token is bound to (RFC 8705)."""
+
 _COMPACT_JWS = re.compile(rb"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 # SHA-256 in base64url: 43 characters, of which the last has two bits that count for nothing.
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
@@ -72,10 +75,6 @@ class _JoseHeader(msgspec.Struct, frozen=True):
     kid: str | None = None
 
 
-class _Confirmation(msgspec.Struct, frozen=True):
-    thumbprint: str | None = msgspec.field(name="x5t#S256", default=None)
-
-
 class _Claims(msgspec.Struct, frozen=True):
     iss: str
     aud: str | list[str]
@@ -88,7 +87,7 @@ class _Claims(msgspec.Struct, frozen=True):
     azp: str | None = None
     scope: str | None = None
     scp: str | list[str] | None = None
-    cnf: _Confirmation | None = None
+    cnf: dict[str, Any] | None = None
 
 
 _header_decoder = msgspec.json.Decoder(_JoseHeader)
@@ -258,15 +257,16 @@ def _actor(claims: _Claims) -> str:
     raise TokenRefused("the token names no subject (sub, client_id or azp)")
 
 
-def _thumbprint(confirmation: _Confirmation | None) -> bytes | None:
+def _thumbprint(confirmation: dict[str, Any] | None) -> bytes | None:
     if confirmation is None:
         return None
-    # A token that is bound in another way (a DPoP key) must not count as one that is not bound.
-    if confirmation.thumbprint is None:
+    # A token that is bound in another way too (a DPoP key) must not count as one that is not.
+    if confirmation.keys() != {CERTIFICATE_CONFIRMATION}:
         raise TokenRefused("the token is bound to its holder in a way that is not supported")
-    if not _THUMBPRINT.fullmatch(confirmation.thumbprint):
+    thumbprint = confirmation[CERTIFICATE_CONFIRMATION]
+    if not isinstance(thumbprint, str) or not _THUMBPRINT.fullmatch(thumbprint):
         raise TokenRefused("cnf x5t#S256 is not a SHA-256 thumbprint in base64url")
-    return base64.urlsafe_b64decode(confirmation.thumbprint + "=")
+    return base64.urlsafe_b64decode(thumbprint + "=")
 
 
 def _scopes(claims: _Claims) -> frozenset[str]:
