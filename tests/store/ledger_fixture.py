@@ -59,21 +59,21 @@ class Books:
         """Post the commands as one batch (accruals and reversals go alone); their entries."""
         return asyncio.run(self._post(commands))
 
-    async def _post(self, commands: tuple[Command, ...]) -> list[uuid.UUID]:
-        ledger = Ledger(self.database_url)
-        try:
-            outcomes = await asyncio.gather(
-                *(ledger.post(self.tenant_id.bytes, posting_of(command)) for command in commands)
-            )
-        finally:
-            await ledger.close()
-        for outcome in outcomes:
-            assert isinstance(outcome, Posted), outcome
-        return [
-            uuid.UUID(bytes=outcome.journal_entry_id)
-            for outcome in outcomes
-            if isinstance(outcome, Posted)
-        ]
+    def post_each(self, *commands: Command) -> list[uuid.UUID]:
+        """Post each command as a batch, and so a block, of its own; their entries."""
+        return asyncio.run(self._post(*((command,) for command in commands)))
+
+    async def _post(self, *batches: tuple[Command, ...]) -> list[uuid.UUID]:
+        entries = []
+        async with open_ledger(self.database_url) as ledger:
+            for batch in batches:
+                outcomes = await asyncio.gather(
+                    *(ledger.post(self.tenant_id.bytes, posting_of(command)) for command in batch)
+                )
+                for outcome in outcomes:
+                    assert isinstance(outcome, Posted), outcome
+                    entries.append(uuid.UUID(bytes=outcome.journal_entry_id))
+        return entries
 
     def fetch(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Rows of a query as superuser; its first %s is the tenant."""

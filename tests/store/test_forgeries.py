@@ -21,16 +21,13 @@ from hpts.store.verify_progress import VerifiedTenant
 from .forger import TOTALS, Forger
 from .ledger_fixture import (
     Books,
-    accrual,
-    days_ago,
     disbursement,
     open_ledger,
     payment,
-    posting_of,
     reversal,
 )
-from .test_tampering import KEYS, Tampering
-from .test_verify import ONE, THREE, TWO
+from .test_tampering import KEYS, Tampering, lent_books
+from .test_verify import ONE, TWO
 
 KEY = CheckpointKey(Ed25519PrivateKey.from_private_bytes(bytes(32)))
 PAYMENTS = 256
@@ -54,22 +51,9 @@ class World(NamedTuple):
 
 @pytest.fixture(scope="module")
 def world(own_database_url: str) -> Iterator[World]:
-    books = Books(own_database_url)
-    books.post(
-        disbursement(ONE, 100_000, on=days_ago(40)),
-        disbursement(TWO, 5_000, on=days_ago(40)),
-        disbursement(THREE, 70, currency="EUR"),
-    )
-    books.post(accrual({ONE: 30, TWO: 15}, on=days_ago(20)))
+    books = lent_books(own_database_url, 5_000)
     books.post(reversal(books.post(payment(TWO, 430), payment(ONE, 70))[0]))
-
-    async def pay() -> None:
-        async with open_ledger(own_database_url) as ledger:
-            for _ in range(PAYMENTS):
-                await ledger.post(books.tenant_id.bytes, posting_of(payment(ONE, 1)))
-            await ledger.post(books.tenant_id.bytes, posting_of(disbursement(TWO, 9)))
-
-    asyncio.run(pay())
+    books.post_each(*(payment(ONE, 1) for _ in range(PAYMENTS)), disbursement(TWO, 9))
     tampering = Tampering(books)
     ((last,),) = books.fetch("SELECT block_number FROM ledger_heads WHERE tenant_id = %s")
     verified = verify_tenant(own_database_url, books.tenant_id)
@@ -82,8 +66,7 @@ def world(own_database_url: str) -> Iterator[World]:
 @pytest.fixture
 def forged(world: World) -> Iterator[World]:
     yield world
-    for table in KEYS:
-        world.tampering.put_back(table)
+    world.tampering.put_all_back()
 
 
 def checkpoint(books: Books, size: int) -> Checkpoint:
@@ -306,8 +289,7 @@ def test_an_appended_forgery_is_covered_by_no_checkpoint_of_before(forged: World
     assert forged.tampering.findings() == []
     assert all(is_consistent(books, kept) for kept in forged.checkpoints)
     later = checkpoint(books, forged.last + 1)
-    for table in KEYS:
-        forged.tampering.put_back(table)
+    forged.tampering.put_all_back()
     assert not is_consistent(books, later)
 
 

@@ -104,15 +104,7 @@ def test_a_proof_reads_some_hundred_rows_of_a_long_chain(
 def test_a_ledger_with_tiles_is_sound(own_database_url: str) -> None:
     books = Books(own_database_url)
     books.post(disbursement(ONE, 100_000))
-
-    async def pay() -> None:
-        from .ledger_fixture import posting_of
-
-        async with open_ledger(own_database_url) as ledger:
-            for _ in range(260):
-                await ledger.post(books.tenant_id.bytes, posting_of(payment(ONE, 1)))
-
-    asyncio.run(pay())
+    books.post_each(*(payment(ONE, 1) for _ in range(260)))
     verified = verify_tenant(own_database_url, books.tenant_id)
     assert verified.findings == []
     assert verified.counts["blocks"] == 261

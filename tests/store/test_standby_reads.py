@@ -72,6 +72,20 @@ async def reading(
         await ledger.close()
 
 
+def opened(servers: Servers, principal_minor: int = 1_000) -> tuple[Books, uuid.UUID]:
+    """Books with one loan, whose first posting the standby may not have yet."""
+    books, loan_id = Books(servers[0].url), uuid.uuid4()
+    books.post(disbursement(loan_id, principal_minor))
+    return books, loan_id
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker whose word of the primary is old after a moment."""
+    monkeypatch.setattr(limits, "RECENT_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(limits, "RECENT_REFRESH_SECONDS", 0.1)
+
+
 async def post(ledger: Ledger, books: Books, *commands: Any) -> list[Posting]:
     postings = [posting_of(command) for command in commands]
     for posting in postings:
@@ -102,8 +116,7 @@ def caught_up(servers: Servers, loan_id: uuid.UUID, minor: int) -> None:
 
 def test_reads_come_from_the_standby(servers: Servers) -> None:
     primary, standby = servers
-    books, loan_id = Books(primary.url), uuid.uuid4()
-    books.post(disbursement(loan_id, 1_000))
+    books, loan_id = opened(servers)
     caught_up(servers, loan_id, 1_000)
 
     async def scenario() -> None:
@@ -121,10 +134,8 @@ def test_reads_come_from_the_standby(servers: Servers) -> None:
 def test_a_read_after_a_posting_shows_it_though_the_standby_does_not(servers: Servers) -> None:
     """Every kind of read, and of this tenant only: others go on reading from the standby."""
     primary, standby = servers
-    books, loan_id = Books(primary.url), uuid.uuid4()
-    others, other_loan = Books(primary.url), uuid.uuid4()
-    books.post(disbursement(loan_id, 1_000))
-    others.post(disbursement(other_loan, 500))
+    books, loan_id = opened(servers)
+    others, other_loan = opened(servers, 500)
     caught_up(servers, other_loan, 500)
 
     async def scenario() -> None:
@@ -156,9 +167,8 @@ def test_a_read_after_a_posting_shows_it_though_the_standby_does_not(servers: Se
 
 
 def test_what_another_worker_posted_or_showed_counts_as_well(servers: Servers) -> None:
-    primary, standby = servers
-    books, loan_id = Books(primary.url), uuid.uuid4()
-    books.post(disbursement(loan_id, 1_000))
+    _, standby = servers
+    books, loan_id = opened(servers)
     caught_up(servers, loan_id, 1_000)
     seen = SeenBlocks()
 
@@ -193,9 +203,8 @@ def test_a_replay_tells_a_position_that_covers_its_entry(servers: Servers) -> No
 
 def test_a_position_of_another_server_is_waited_for(servers: Servers) -> None:
     """The memory is another one, as on another host: only the position tells."""
-    primary, standby = servers
-    books, loan_id = Books(primary.url), uuid.uuid4()
-    books.post(disbursement(loan_id, 1_000))
+    _, standby = servers
+    books, loan_id = opened(servers)
     caught_up(servers, loan_id, 1_000)
 
     async def scenario() -> None:
@@ -217,9 +226,8 @@ def test_a_read_waits_for_a_standby_that_is_a_little_behind(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is answered by the standby when that has replayed the posting, not by the primary."""
-    primary, standby = servers
-    books, loan_id = Books(primary.url), uuid.uuid4()
-    books.post(disbursement(loan_id, 1_000))
+    _, standby = servers
+    books, loan_id = opened(servers)
     monkeypatch.setattr(limits, "STANDBY_WAIT_MS_MAX", 10_000)
     monkeypatch.setattr(limits, "STANDBY_MS_MAX", 20_000)
 
@@ -235,16 +243,12 @@ def test_a_read_waits_for_a_standby_that_is_a_little_behind(
     asyncio.run(scenario())
 
 
-def test_nobody_reads_older_than_seconds_whoever_posted(
-    servers: Servers, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("hasty")
+def test_nobody_reads_older_than_seconds_whoever_posted(servers: Servers) -> None:
     """The primary is asked where the chain stands again and again, whoever moved it."""
-    primary, standby = servers
-    books, loan_id = Books(primary.url), uuid.uuid4()
-    books.post(disbursement(loan_id, 1_000))
+    _, standby = servers
+    books, loan_id = opened(servers)
     caught_up(servers, loan_id, 1_000)
-    monkeypatch.setattr(limits, "RECENT_SECONDS_MAX", 0.2)
-    monkeypatch.setattr(limits, "RECENT_REFRESH_SECONDS", 0.1)
 
     async def scenario() -> None:
         async with reading(servers) as ledger, reading(servers) as elsewhere:
@@ -257,15 +261,11 @@ def test_nobody_reads_older_than_seconds_whoever_posted(
     asyncio.run(scenario())
 
 
-def test_a_suspended_tenant_is_out_though_the_standby_knows_nothing_of_it(
-    servers: Servers, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("hasty")
+def test_a_suspended_tenant_is_out_though_the_standby_knows_nothing_of_it(servers: Servers) -> None:
     primary, standby = servers
-    books, loan_id = Books(primary.url), uuid.uuid4()
-    books.post(disbursement(loan_id, 1_000))
+    books, loan_id = opened(servers)
     caught_up(servers, loan_id, 1_000)
-    monkeypatch.setattr(limits, "RECENT_SECONDS_MAX", 0.2)
-    monkeypatch.setattr(limits, "RECENT_REFRESH_SECONDS", 0.1)
 
     async def scenario() -> None:
         async with reading(servers) as ledger:
@@ -282,9 +282,8 @@ def test_a_suspended_tenant_is_out_though_the_standby_knows_nothing_of_it(
 @pytest.mark.parametrize("how", ["absent", "another database"])
 def test_without_a_standby_the_primary_answers(servers: Servers, how: str) -> None:
     """Nobody there, or no ledger."""
-    primary, standby = servers
-    books, loan_id = Books(primary.url), uuid.uuid4()
-    books.post(disbursement(loan_id, 1_000))
+    _, standby = servers
+    books, loan_id = opened(servers)
     changed = {"absent": {"port": "1"}, "another database": {"dbname": "template1"}}[how]
 
     async def scenario() -> None:
@@ -299,8 +298,7 @@ def test_without_a_standby_the_primary_answers(servers: Servers, how: str) -> No
 def test_a_server_with_another_history_is_not_read_from(servers: Servers) -> None:
     """As an old primary that came back: its chain is as long, and not the same."""
     primary, _ = servers
-    books, loan_id = Books(primary.url), uuid.uuid4()
-    books.post(disbursement(loan_id, 1_000))
+    books, loan_id = opened(servers)
     name = f"history_{uuid.uuid4().hex}"
     with psycopg.connect(primary.url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
@@ -324,8 +322,7 @@ def test_a_standby_that_comes_back_is_used_again(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     primary, standby = servers
-    books, loan_id = Books(primary.url), uuid.uuid4()
-    books.post(disbursement(loan_id, 1_000))
+    books, loan_id = opened(servers)
     caught_up(servers, loan_id, 1_000)
     monkeypatch.setattr(limits, "STANDBY_AWAY_MS", 50)
 
@@ -350,8 +347,7 @@ def test_a_standby_that_comes_back_is_used_again(
 def test_tenants_that_share_a_row_of_memory_do_not_hold_each_other_up(servers: Servers) -> None:
     """One with a long chain makes the other ask the primary once, no more."""
     primary, standby = servers
-    books, loan_id = Books(primary.url), uuid.uuid4()
-    books.post(disbursement(loan_id, 1_000))
+    books, loan_id = opened(servers)
     caught_up(servers, loan_id, 1_000)
     seen = SeenBlocks()
 

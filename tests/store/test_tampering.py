@@ -2,7 +2,6 @@
 changes, deletes or inserts past all triggers and checks is found, and the finding names the row.
 """
 
-import asyncio
 import random
 import re
 import uuid
@@ -21,9 +20,7 @@ from .ledger_fixture import (
     accrual,
     days_ago,
     disbursement,
-    open_ledger,
     payment,
-    posting_of,
     reversal,
 )
 from .test_verify import ONE, THREE, TWO
@@ -118,6 +115,10 @@ class Tampering:
         self.connection.execute(f"DELETE FROM {table}".encode())
         self.connection.execute(f"INSERT INTO {table} TABLE kept_{table}".encode())
 
+    def put_all_back(self) -> None:
+        for table in KEYS:
+            self.put_back(table)
+
     def rows(self, table: str) -> list[dict[str, Any]]:
         """The tenant's rows with their places (ctid), in a fixed order."""
         with self.connection.cursor(row_factory=dict_row) as cursor:
@@ -166,29 +167,28 @@ def test_every_table_is_tampered_with_or_named_as_not_verified(own_database_url:
 @pytest.fixture
 def tampering(books: Tampering) -> Iterator[Tampering]:
     yield books
-    for table in KEYS:
-        books.put_back(table)
+    books.put_all_back()
+
+
+def lent_books(database_url: str, minor_of_two: int) -> Books:
+    """Books with three loans, one of them in euros, and interest on the others."""
+    books = Books(database_url)
+    books.post(
+        disbursement(ONE, 100_000, on=days_ago(40)),
+        disbursement(TWO, minor_of_two, on=days_ago(40)),
+        disbursement(THREE, 70, currency="EUR"),
+    )
+    books.post(accrual({ONE: 30, TWO: 15}, on=days_ago(20)))
+    return books
 
 
 @pytest.fixture(scope="module")
 def books(own_database_url: str) -> Iterator[Tampering]:
-    books = Books(own_database_url)
-    books.post(
-        disbursement(ONE, 100_000, on=days_ago(40)),
-        disbursement(TWO, 500, on=days_ago(40)),
-        disbursement(THREE, 70, currency="EUR"),
-    )
-    books.post(accrual({ONE: 30, TWO: 15}, on=days_ago(20)))
+    books = lent_books(own_database_url, 500)
     paid = books.post(payment(ONE, 430), payment(TWO, 700))
     books.post(reversal(paid[0]))
     books.post(reversal(books.post(accrual({ONE: 7, TWO: 8}))[0]))
-
-    async def pay() -> None:
-        async with open_ledger(own_database_url) as ledger:
-            for _ in range(256):  # until a tile of the tree is full
-                await ledger.post(books.tenant_id.bytes, posting_of(payment(ONE, 1)))
-
-    asyncio.run(pay())
+    books.post_each(*(payment(ONE, 1) for _ in range(256)))  # until a tile of the tree is full
     made = Tampering(books)
     assert made.findings() == []
     yield made
