@@ -1,7 +1,7 @@
 """Every kind of fault, with how often a shard of the short run has it, and the order drawn.
 
 Timeouts that a pause may have to outlast: a lock 2 s, a connection attempt 3 s, a posting's
-deadline 5 s, a body 10 s, a statement 30 s, a pipeline 40 s, an idle transaction 60 s. The short
+deadline 5 s, a body 10 s, a statement 30 s, a pipeline 40 s, an idle transaction 5 s. The short
 run outlasts the first three in every shard; all of them are outlasted by
 `test_a_pause_past_every_timeout_loses_nothing` and, again and again, by a long run.
 """

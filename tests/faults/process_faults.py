@@ -79,8 +79,7 @@ def worker_paused_past_the_deadline(world: World, draw: random.Random) -> None:
 
 
 def everything_paused(world: World, draw: random.Random) -> None:
-    """A worker is stopped and every link stalled, both past every timeout there is, the 60 s of an
-    idle transaction included."""
+    """A worker is stopped and every link stalled, both past every timeout there is."""
     workers = world.workers()
     if not workers:
         raise NotHappened

@@ -12,7 +12,7 @@ import pytest
 
 from hpts.posting import DATABASE_UNAVAILABLE, Outcome, Posted
 from hpts.store import wire as wires
-from hpts.store.silence import PROBE_SECONDS_MAX, backend_of, is_at_work
+from hpts.store.silence import PROBE_SECONDS_MAX, backend_of, end_session, is_at_work
 from hpts.store.statements import WRITER_STATEMENTS
 from hpts.store.verify import verify_tenant
 from hpts.store.wire import RUN_SECONDS_MAX, ConnectionLost, Step, Wire
@@ -23,6 +23,10 @@ from .ledger_fixture import Books, disbursement, open_ledger, posting_of
 
 REAL = (wires.SILENT_SECONDS_MAX, wires.GRACE_SECONDS)
 SILENT_SECONDS = 0.5
+OPEN_TRANSACTIONS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'hpts' AND xact_start IS NOT NULL
+"""
 SLEEP_AT_COMMIT = """
 CREATE FUNCTION sleep_at_commit() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -119,6 +123,91 @@ def test_a_commit_whose_answer_is_swallowed_is_answered_as_posted_and_once(
 def swallowing() -> Trap:
     """The answer to the next COMMIT stays on its way for longer than anybody waits."""
     return Trap(Moment.DURING, Effect.STALL, 3_600, 1)
+
+
+def test_a_session_lost_with_locks_held_is_ended_and_the_posting_goes_on(
+    proxy: Proxy, background: Background
+) -> None:
+    """All but the COMMIT has arrived, nothing more ever does, not even the end of the link: no
+    timeout of PostgreSQL's counts in the middle of a pipeline."""
+    books = Books(proxy._direct)
+    loan = uuid.uuid4()
+
+    async def scenario() -> Outcome:
+        async with open_ledger(proxy.database_url) as ledger:
+            tenant_id = books.tenant_id.bytes
+            await ledger.post(tenant_id, posting_of(disbursement(loan, 1)))
+            background.call(setattr, proxy, "trap", Trap(Moment.BEFORE, Effect.STALL, 3_600, 1))
+            return await ledger.post(tenant_id, posting_of(disbursement(loan, 2)))
+
+    assert isinstance(asyncio.run(scenario()), Posted), (
+        "its loan was free before it had to be given up"
+    )
+    assert books.fetch("SELECT principal_minor FROM loans WHERE tenant_id = %s") == [(3,)]
+
+
+def test_locks_of_whom_nobody_can_reach_are_given_up_by_postgresql(
+    proxy: Proxy, background: Background
+) -> None:
+    """The worker cannot ask, and goes on waiting; the database asks nobody."""
+    books = Books(proxy._direct)
+    books.post(disbursement(uuid.uuid4(), 1))
+
+    async def scenario() -> None:
+        wire = await Wire.connect(proxy.database_url, (*WRITER_STATEMENTS, "enter_tenant"))
+        tenant = str(books.tenant_id).encode()
+        await wire.run([Step("begin_writing"), Step("enter_tenant", (tenant,), True)])
+        await wire.run([Step("read_last_block", (books.tenant_id.bytes,))])
+        background.call(proxy.hold_all)
+        background.call(setattr, proxy, "refuses", True)
+        assert await asyncio.to_thread(is_ended, proxy._direct), "its transaction is still open"
+        wire.close()
+
+    asyncio.run(scenario())
+
+
+def is_ended(database_url: str) -> bool:
+    """Whether nobody holds a transaction open any more, within half a minute."""
+    deadline = time.monotonic() + 30
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        while time.monotonic() < deadline:
+            found = connection.execute(OPEN_TRANSACTIONS).fetchone()
+            if found == (0,):
+                return True
+            time.sleep(0.1)
+    return False
+
+
+def test_a_session_at_work_is_never_ended_nor_one_of_another_program(own_database_url: str) -> None:
+    async def scenario() -> list[bool]:
+        url = own_database_url
+        connect = psycopg.AsyncConnection.connect
+        async with (
+            await connect(url, application_name="hpts") as busy,
+            await connect(url, application_name="another") as other,
+            await connect(url, application_name="hpts") as lost,
+        ):
+            backends = [
+                backend_of(url, each.pgconn, each.info.backend_pid) for each in (busy, other, lost)
+            ]
+            for each in (other, lost):
+                await each.execute("SELECT 1")  # idle in a transaction
+            working = asyncio.create_task(busy.execute("SELECT pg_sleep(2)"))
+            await asyncio.sleep(0.5)
+            for backend in backends:
+                await end_session(backend)
+            await working
+            states = []
+            for each in (busy, other, lost):
+                try:
+                    await each.execute("SELECT 1")
+                except psycopg.OperationalError:
+                    states.append(False)
+                else:
+                    states.append(True)
+            return states
+
+    assert asyncio.run(scenario()) == [True, True, False]
 
 
 def test_a_commit_that_takes_its_time_is_waited_for(

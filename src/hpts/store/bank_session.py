@@ -20,6 +20,9 @@ from hpts.store.admin_requests import AdminConnection, AdminRequests
 from hpts.store.audit import record_event_of_request
 from hpts.store.statements import sql
 
+MATCHING_PAUSE = "60s"
+"""How long the matching of 100,000 items may think between two statements."""
+
 
 class Actor(NamedTuple):
     """Who does something, and from where."""
@@ -65,8 +68,9 @@ class BankSession:
         return await (await self.run(statement, **values)).fetchone()
 
     async def lock(self, bank_account_ref: str) -> BankCursor:
-        """Lock a bank account to the end of the transaction. Raises LookupError where there is no
-        such account."""
+        """Lock a bank account to the end of the transaction, which may take its time from here on.
+        Raises LookupError where there is no such account."""
+        await self.run("allow_pause_in_transaction", pause=MATCHING_PAUSE)
         row = await self.row("lock_bank_account", bank_account_ref=bank_account_ref)
         if row is None:
             raise LookupError(bank_account_ref)

@@ -4,7 +4,8 @@ A commit may take its time, for a disk or for a standby; giving it up would leav
 work and open one more. Only a session that is done, or waits for us, has been lost on the way.
 """
 
-from typing import NamedTuple
+import contextlib
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import pq
@@ -42,9 +43,21 @@ async def is_at_work(backend: Backend) -> bool | None:
     """Whether the session is at work on what it was sent; None where nobody can tell: a server that
     cannot be asked may be busy with it."""
     try:
-        async with await psycopg.AsyncConnection.connect(backend.conninfo) as connection:
-            cursor = await connection.execute(sql("read_backend_state"), {"pid": backend.pid})
-            row = await cursor.fetchone()
+        row = await _ask(backend, "read_backend_state")
     except psycopg.Error:
         return None
     return False if row is None else row[0]
+
+
+async def end_session(backend: Backend) -> None:
+    """End a session that is lost on the way, unless it is at work after all: it would keep its
+    locks, for our end of the connection does not reach it. Where that cannot be done, PostgreSQL
+    ends it by the timeouts of wire.SESSION."""
+    with contextlib.suppress(psycopg.Error):
+        await _ask(backend, "end_lost_session")
+
+
+async def _ask(backend: Backend, statement: str) -> tuple[Any, ...] | None:
+    async with await psycopg.AsyncConnection.connect(backend.conninfo) as connection:
+        cursor = await connection.execute(sql(statement).encode(), {"pid": backend.pid})
+        return await cursor.fetchone()

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import pq
 from psycopg.adapt import Transformer
 
-from hpts.store.silence import Backend, backend_of, is_at_work
+from hpts.store.silence import Backend, backend_of, end_session, is_at_work
 from hpts.store.statements import sql
 
 OID_BYTEA = 17
@@ -32,6 +32,13 @@ LINK: dict[str, Any] = {
     "keepalives_count": 4,
 }
 """A peer that acknowledges nothing for 10 s is given up, also where we only wait for its answer."""
+LINK_AT_THE_SERVER = (
+    f"SELECT set_config('tcp_user_timeout', '{LINK['tcp_user_timeout']}', false),"
+    f" set_config('tcp_keepalives_idle', '{LINK['keepalives_idle']}', false),"
+    f" set_config('tcp_keepalives_interval', '{LINK['keepalives_interval']}', false),"
+    f" set_config('tcp_keepalives_count', '{LINK['keepalives_count']}', false)"
+)
+"""The same at PostgreSQL's end, where a session that nobody can reach keeps its locks."""
 CONNECT_SECONDS_MAX = 3
 """For each host of the connection string, in their order."""
 SET_UP_SECONDS_MAX = 5
@@ -40,7 +47,9 @@ SESSION = (
     "SET statement_timeout = '30s'",
     # Payments wait only for whoever opens the same loan or commits a block of the same tenant.
     "SET lock_timeout = '2s'",
-    "SET idle_in_transaction_session_timeout = '60s'",
+    # As long as a posting may wait: who falls silent in a transaction keeps its locks no longer.
+    "SET idle_in_transaction_session_timeout = '5s'",
+    LINK_AT_THE_SERVER,
     "SET jit = off",
     # What a database or a login may have set otherwise; replies and locking rely on these.
     "SET search_path = public",
@@ -259,6 +268,7 @@ class Wire:
                         break
                     await asyncio.sleep(SILENT_SECONDS_MAX)
                 await asyncio.sleep(GRACE_SECONDS)
+                await end_session(self._backend)
         except Exception as error:  # whatever it is, nothing else would ever end the pipeline
             self._fail(ConnectionLost(f"no answer {error}".rstrip()))
         else:
