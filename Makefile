@@ -31,6 +31,9 @@ $(STAMP): pyproject.toml setup.py constraints.txt $(KERNEL)
 run: install ## Run everything on this machine: PostgreSQL, issuer, demo tenant, server
 	$(BIN)/hpts dev
 
+# Where the environment forbids Python to keep what it compiled, hundreds of processes would each compile
+# the whole package again.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: install ## Run the whole test suite on a PostgreSQL that it starts itself
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 

@@ -22,10 +22,12 @@ from tests.conftest import (
     database_url,
     issuer,
     new_database,
+    new_migrated_database,
 )
 from tests.store.ledger_fixture import posting_of
 
-__all__ = ["database_url", "issuer", "new_database"]  # fixtures, found by name
+# Fixtures, found by name.
+__all__ = ["database_url", "issuer", "new_database", "new_migrated_database"]
 
 POSTINGS_AT_ONCE = 500
 """While preparing: few enough to be answered well within the deadline of a posting."""

@@ -17,15 +17,17 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jwt
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from hypothesis import settings as hypothesis_settings
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from hpts.embedded import EmbeddedPostgres
 from hpts.http.issuer import ALL_SCOPES, DEVELOPMENT_ISSUER, DevelopmentIssuer
@@ -42,12 +44,18 @@ hypothesis_settings.register_profile("suite", print_blob=True, deadline=None)
 hypothesis_settings.load_profile("suite")
 
 
+UNSYNCED = {"fsync": "off"}
+"""Only a machine that loses its power could tell the difference, and then the run's server is gone.
+Tests in which PostgreSQL crashes start one of their own, as its user would have it."""
+
+
 class PostgresPlugin:
     """Starts PostgreSQL in the process that controls the run, stops it at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Mapping[str, str] = {}) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="hpts-tests-")
-        self._postgres = EmbeddedPostgres(Path(self._folder.name) / "state")
+        state_dir = Path(self._folder.name) / "state"
+        self._postgres = EmbeddedPostgres(state_dir, settings=settings)
         self.url = self._postgres.start()
 
     def pytest_configure_node(self, node: Any) -> None:
@@ -72,7 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption(HYPOTHESIS_SEED) is None:
         config.option.hypothesis_seed = str(secrets.randbelow(10**9))
     if not config.option.collectonly:
-        plugin = PostgresPlugin()
+        plugin = PostgresPlugin(UNSYNCED)
         config.pluginmanager.register(plugin, "hpts-postgres")
         config.stash[POSTGRES_URL] = plugin.url
 
@@ -119,29 +127,37 @@ def postgres_url(request: pytest.FixtureRequest) -> str:
 def new_database(postgres_url: str) -> Callable[[], str]:
     """Makes an empty database and returns its URL."""
 
-    def make() -> str:
-        name = f"test_{uuid.uuid4().hex}"
-        with psycopg.connect(postgres_url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return make_conninfo(postgres_url, dbname=name)
-
-    return make
+    return lambda: create_database(postgres_url, "")
 
 
 @pytest.fixture(scope="session")
-def database_url(new_database: Callable[[], str]) -> str:
+def new_migrated_database(postgres_url: str, new_database: Callable[[], str]) -> Callable[[], str]:
+    """Makes a migrated database and returns its URL. Copied, as to migrate one takes much longer
+    than to copy one."""
+    original = new_database()
+    migrate(original)
+    name = conninfo_to_dict(original)["dbname"]
+    return lambda: create_database(postgres_url, f"TEMPLATE {name} STRATEGY FILE_COPY")
+
+
+def create_database(postgres_url: str, options: str) -> str:
+    """The new one's URL."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} {options}".encode())
+    return make_conninfo(postgres_url, dbname=name)
+
+
+@pytest.fixture(scope="session")
+def database_url(new_migrated_database: Callable[[], str]) -> str:
     """The migrated database of this test worker."""
-    url = new_database()
-    migrate(url)
-    return url
+    return new_migrated_database()
 
 
 @pytest.fixture(scope="module")
-def own_database_url(new_database: Callable[[], str]) -> str:
+def own_database_url(new_migrated_database: Callable[[], str]) -> str:
     """A migrated database for one module, for tests that break it."""
-    url = new_database()
-    migrate(url)
-    return url
+    return new_migrated_database()
 
 
 @pytest.fixture(scope="session")
@@ -182,8 +198,9 @@ def resume_tenant(database_url: str) -> Callable[[str], None]:
 @pytest.fixture(scope="session")
 def issue_token(issuer: DevelopmentIssuer) -> Callable[..., str]:
     """Signs a token with the issuer's real key; `claims` are merged over it, None removes one."""
-    folder = issuer.jwks_path.parent
-    key = (folder / "key.pem").read_bytes()
+    # Read once: reading a key checks its primes, which takes a hundred times what signing does.
+    key = load_pem_private_key((issuer.jwks_path.parent / "key.pem").read_bytes(), password=None)
+    assert isinstance(key, RSAPrivateKey)
     kid = json.loads(issuer.jwks)["keys"][0]["kid"]
 
     def issue(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -10,6 +11,10 @@ import pytest
 from .client import Api
 from .document import ContractDocument
 
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Trusts nobody and is not used, as the server listens in plain text; without it every client would
+read the certificates of all authorities, which takes longer than most tests."""
+
 _documents: dict[str, ContractDocument] = {}
 
 
@@ -17,7 +22,7 @@ _documents: dict[str, ContractDocument] = {}
 def http_client(server) -> Iterator[httpx.Client]:
     limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
     with httpx.Client(
-        base_url=server.base_url, timeout=60, limits=limits, trust_env=False
+        base_url=server.base_url, timeout=60, limits=limits, trust_env=False, verify=NO_TLS
     ) as client:
         yield client
 
