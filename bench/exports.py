@@ -5,7 +5,6 @@ A tenth of the lines are of payments, the others of accrual batches. Each export
 own, as an accountant starts it; its memory is the largest it ever had.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.filled_books import Books, own_database
+from bench.filled_books import Books, own_database, parse_size
 
 KINDS = (
     ("journal", "csv", ()),
@@ -45,12 +44,7 @@ def export(books: Books, kind: str, form: str, more: tuple[str, ...]) -> tuple[f
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="bench.exports", description=(__doc__ or "").split("\n", maxsplit=1)[0]
-    )
-    parser.add_argument("--lines", type=int, default=1_000_000)
-    parser.add_argument("--loans", type=int, default=20_000)
-    chosen = parser.parse_args()
+    chosen = parse_size("bench.exports", __doc__, lines=1_000_000)
     with own_database() as database_url:
         books = Books(database_url, chosen.loans)
         books.fill(chosen.lines)

@@ -1,5 +1,6 @@
 """A ledger filled with real postings, on its own PostgreSQL, for programs that time it whole."""
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from hpts.store.tenants import add_tenant
 PROCESSES = 2
 LINES_PER_PAYMENT = 2
 POST_SECONDS_MAX = 3_600
+LOANS_DEFAULT = 20_000
 
 
 class Books:
@@ -58,6 +60,25 @@ class Books:
         """Have about so many lines: a tenth of payments, the others of accrual batches."""
         self.pay(max(0, line_count // 10 // LINES_PER_PAYMENT - self._posted))
         self.accrue(line_count * 9 // 10 // min(LOANS_PER_BATCH, self._loan_count))
+
+
+def parse_size(
+    program: str, opening: str | None, *, lines: int, rounds: int | None = None
+) -> argparse.Namespace:
+    """`--lines`, `--loans` and, where the program measures in rounds, `--rounds` of a program that
+    opens with these lines."""
+    parser = argparse.ArgumentParser(
+        prog=program, description=(opening or "").split("\n", maxsplit=1)[0]
+    )
+    for name, default, meaning in (
+        ("lines", lines, "of the ledger, about"),
+        ("loans", LOANS_DEFAULT, "that they are of"),
+        ("rounds", rounds, "to measure"),
+    ):
+        if default is not None:
+            told = f"{meaning} (default: {default:,})"
+            parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=told)
+    return parser.parse_args()
 
 
 @contextmanager

@@ -5,10 +5,9 @@ A tenth of the lines are of payments, the others of accrual batches. Prints each
 ten million lines take minutes to post.
 """
 
-import argparse
 import time
 
-from bench.filled_books import Books, own_database
+from bench.filled_books import Books, own_database, parse_size
 from hpts.store.reconcile import Reconciliation, reconcile
 
 NEW_ENTRIES = 1_000
@@ -42,13 +41,7 @@ def measure(database_url: str, *, line_count: int, loan_count: int, rounds: int)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="bench.reconciliation", description=(__doc__ or "").split("\n", maxsplit=1)[0]
-    )
-    parser.add_argument("--lines", type=int, default=10_000_000)
-    parser.add_argument("--loans", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    chosen = parser.parse_args()
+    chosen = parse_size("bench.reconciliation", __doc__, lines=10_000_000, rounds=5)
     with own_database() as database_url:
         measure(
             database_url, line_count=chosen.lines, loan_count=chosen.loans, rounds=chosen.rounds

@@ -5,13 +5,12 @@ Prints lines a second and what a million lines cost, as each round ends. On a ma
 other work the CPU seconds are the figure to compare.
 """
 
-import argparse
 import os
 import time
 
 import psycopg
 
-from bench.filled_books import LINES_PER_PAYMENT, Books, own_database
+from bench.filled_books import LINES_PER_PAYMENT, Books, own_database, parse_size
 from bench.report.process_tree import cpu_of
 from hpts.store.verify import verify_tenant
 
@@ -43,13 +42,7 @@ def measure(database_url: str, *, line_count: int, loan_count: int, rounds: int)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="bench.verify", description=(__doc__ or "").split("\n", maxsplit=1)[0]
-    )
-    parser.add_argument("--lines", type=int, default=1_000_000)
-    parser.add_argument("--loans", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    chosen = parser.parse_args()
+    chosen = parse_size("bench.verify", __doc__, lines=1_000_000, rounds=3)
     with own_database() as database_url:
         measure(
             database_url, line_count=chosen.lines, loan_count=chosen.loans, rounds=chosen.rounds
