@@ -50,7 +50,7 @@ check: install ## Lint, types, the kernel's stub and the SQL files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest hpts._posting hpts._identifiers hpts._vouching
+	$(BIN)/python -m mypy.stubtest hpts._posting hpts._identifiers hpts._hashing hpts._vouching
 	$(BIN)/python -m pytest -q tests/store/test_sql_files.py
 
 bench: install ## Measure kernel, requests, batches and queries

@@ -26,7 +26,7 @@ setup(
                 extra_compile_args=FLAGS,
                 extra_link_args=FLAGS if SANITIZE else [],
             )
-            for name in ("_posting", "_identifiers", "_vouching")
+            for name in ("_posting", "_identifiers", "_hashing", "_vouching")
         ],
         build_dir="build/cython",
         language_level=3,

@@ -25,6 +25,7 @@ PLACES = {
     "hpts.telemetry": "leaf",
     "hpts._identifiers": "kernel",
     "hpts._posting": "kernel",
+    "hpts._hashing": "kernel",
     "hpts._vouching": "kernel",
     "hpts.domain": "domain",
     "hpts.bank_files": "domain",

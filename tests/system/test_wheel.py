@@ -129,7 +129,7 @@ def test_the_wheel_holds_all_that_runs_and_nothing_that_only_builds(wheel: Path)
         root = CHECKOUT / folder
         wanted = {f"{inside}/{file.relative_to(root)}" for file in root.glob(pattern)}
         assert wanted and wanted <= names, wanted - names
-    for module in ("_posting", "_identifiers", "_vouching"):
+    for module in ("_posting", "_identifiers", "_hashing", "_vouching"):
         assert len([name for name in names if name.startswith(f"hpts/{module}.cpython-")]) == 1
     assert "hpts/py.typed" in names
     junk = [name for name in names if name.endswith((".pyx", ".pxd", ".c", ".pyc", ".html~"))]

@@ -7,6 +7,7 @@ work together may append the other way round. So blocks are read twice.
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from hpts._hashing import Leaves
 from hpts.domain.blocks import GROUP, TILE, block_hash
 from hpts.domain.merkle import merkle_root, roots_of
 from hpts.store.verify_snapshot import Findings, Row, Snapshot, name_of
@@ -125,29 +126,39 @@ class Cover:
     """The blocks in the order of their entries: takes the entries in that order, one by one."""
 
     def __init__(self, snapshot: Snapshot, findings: Findings) -> None:
+        self.leaves = Leaves()
+        """Of the block where the entry stands that was reached last."""
         self._blocks = snapshot.stream("walk_blocks_by_entry")
         self._findings = findings
         self._covered_to = -1
-        self._hashes: list[bytes] = []
         self._missing: int | None = None
         self._block: Row | None = None
         self._first = self._end = -1
         self._advance()
 
-    def add(self, entry_id: bytes, entry_hash: bytes) -> int | None:
-        """The next entry; entries come in ascending order. The number of its block, if any."""
+    def reach(self, entry_id: bytes) -> int | None:
+        """The number of the block where an entry stands, if any, which may come next; entries come
+        in ascending order."""
         number = int.from_bytes(entry_id, "big")
         while self._block is not None and number >= self._end:
             self._close_block(self._block)
         if self._block is None or number < self._first:
+            return None
+        block_number: int = self._block[0]
+        return block_number
+
+    def add(self, entry_id: bytes, entry_hash: bytes) -> int | None:
+        """The next entry, which nobody has vouched for. The number of its block, if any."""
+        block_number = self.reach(entry_id)
+        if block_number is None:
             self._findings.note(
                 "entry_block", f"journal_entries {name_of(entry_id)}", "stands in no block"
             )
             return None
-        if number != self._first + len(self._hashes) and self._missing is None:
-            self._missing = self._first + len(self._hashes)
-        self._hashes.append(entry_hash)
-        block_number: int = self._block[0]
+        wanted = self._first + self.leaves.count
+        if int.from_bytes(entry_id, "big") != wanted and self._missing is None:
+            self._missing = wanted
+        self.leaves.add(entry_hash)
         return block_number
 
     def finish(self) -> None:
@@ -157,21 +168,21 @@ class Cover:
 
     def _close_block(self, block: Row) -> None:
         number, entries_root, _, count = block
-        if len(self._hashes) != count:
-            missing = self._first + len(self._hashes) if self._missing is None else self._missing
+        found = self.leaves.count
+        if found != count:
+            missing = self._first + found if self._missing is None else self._missing
             message = (
-                f"has {len(self._hashes)} of its {count} entries; the first that is missing is "
+                f"has {found} of its {count} entries; the first that is missing is "
                 f"{name_of(missing.to_bytes(16, 'big'))}"
             )
             self._findings.note("block_entries", _block(number), message)
-        elif merkle_root(self._hashes) != entries_root:
+        elif self.leaves.root() != entries_root:
             message = "entries_root is not the Merkle root of the hashes of its entries"
             self._findings.note("block_root", _block(number), message)
         self._covered_to = max(self._covered_to, self._end)
         self._advance()
 
     def _advance(self) -> None:
-        self._hashes = []
         self._missing = None
         self._block = next(self._blocks, None)
         if self._block is None:
@@ -179,6 +190,7 @@ class Cover:
         number, _, first_entry_id, count = self._block
         self._first = int.from_bytes(first_entry_id or b"", "big")
         self._end = self._first + (count or 0)
+        self.leaves.begin(number, self._first.to_bytes(16, "big"), count or 0)
         if self._first < self._covered_to:
             self._findings.note(
                 "entry_block", _block(number), "takes entries that stand in another block as well"

@@ -11,7 +11,7 @@ from hashlib import sha256
 
 import msgspec
 
-from hpts._vouching import Followers, add_up, is_of_one_loan, vouch
+from hpts._vouching import Rows, Walk, unpack
 from hpts.domain.blocks import canonical_entry, principals_digest
 from hpts.store.verify_blocks import Cover
 from hpts.store.verify_snapshot import Findings, Row, Snapshot, name_of
@@ -19,6 +19,10 @@ from hpts.store.verify_snapshot import Findings, Row, Snapshot, name_of
 LINES_PER_ENTRY_MIN = 2
 ENTRIES_PER_PROGRESS = 10_000
 DEBIT = b"D"
+ENTRY_INTEGERS = frozenset((1, 2))
+LINE_INTEGERS = frozenset((1, 2, 6))
+ENTRY_LOAN_INTEGERS = frozenset((1, 3))
+"""Columns of walk_entries.sql, walk_lines.sql and walk_entry_loans.sql that are numbers."""
 
 Tally = defaultdict[tuple[int, bytes, bytes, int, bytes], int]
 """Amounts of lines by account, currency, layer, day of effect and direction."""
@@ -34,56 +38,67 @@ def check_entries(
 ) -> dict[str, int]:
     """Walk the entries; how many entries and lines were walked. The lines of entries that stand in
     blocks after `after_block`, or in none, are added to `tally`."""
-    walk = _Walk(snapshot, findings, tally, after_block)
-    for entry in snapshot.stream("walk_entries"):
-        walk.check(entry)
-        if walk.entry_count % ENTRIES_PER_PROGRESS == 0:
-            progress("entries", walk.entry_count)
-    walk.finish()
-    return {"entries": walk.entry_count, "lines": walk.lines.count}
+    return _Entries(snapshot, findings, tally, after_block).check(progress)
 
 
 class _KeptDetails(msgspec.Struct, frozen=True):
     principals_digest: str | None = None
 
 
-class _Walk:
+class _Entries:
     def __init__(
         self, snapshot: Snapshot, findings: Findings, tally: Tally, after_block: int
     ) -> None:
-        self.entry_count = 0
         self._tally = tally
         self._after_block = after_block
-        self.lines = Followers(snapshot.stream("walk_lines"), self._note_stray_line)
-        self._entry_loans = Followers(
-            snapshot.stream("walk_entry_loans"), self._note_stray_entry_loan
-        )
         self._cover = Cover(snapshot, findings)
         self._findings = findings
         self._tenant_id = snapshot.tenant_id.bytes
+        self._walk = Walk(
+            self._tenant_id,
+            Rows(snapshot.copy("walk_entries")),
+            Rows(snapshot.copy("walk_lines"), self._note_stray_line),
+            Rows(snapshot.copy("walk_entry_loans"), self._note_stray_entry_loan),
+            leaves=self._cover.leaves,
+            reach=self._cover.reach,
+            is_computed_on=_is_computed_on,
+            tally=tally,
+            after_block=after_block,
+        )
 
-    def check(self, entry: Row) -> None:
+    def check(self, progress: Callable[[str, int], None]) -> dict[str, int]:
+        entries = self._walk.entries
+        while entries.row is not None:
+            wanted = ENTRIES_PER_PROGRESS - entries.count % ENTRIES_PER_PROGRESS
+            if self._walk.pass_vouched(wanted) < wanted and entries.row is not None:
+                self._check_doubtful(entries.row)
+                entries.skip()
+            if entries.count % ENTRIES_PER_PROGRESS == 0:
+                progress("entries", entries.count)
+        self._walk.finish()
+        self._cover.finish()
+        return {"entries": entries.count, "lines": self._walk.lines.count}
+
+    def _check_doubtful(self, row: memoryview) -> None:
+        """An entry that was not vouched for, with all that was taken of it."""
+        entry = unpack(row, ENTRY_INTEGERS)
+        lines = [unpack(line, LINE_INTEGERS) for line in self._walk.lines.taken]
+        entry_loans = [unpack(row, ENTRY_LOAN_INTEGERS) for row in self._walk.entry_loans.taken]
         entry_id, entry_hash = entry[0], entry[12]
-        lines = self.lines.take(entry_id)
-        entry_loans = self._entry_loans.take(entry_id)
         block_number = self._cover.add(entry_id, entry_hash or b"")
         try:
-            if not vouch(self._tenant_id, entry, lines):
-                self._examine(entry, lines)
-            if entry_loans or not is_of_one_loan(entry[6], lines):
-                self._check_entry_loans(entry, lines, entry_loans)
+            self._examine(entry, lines)
+            self._check_entry_loans(entry, lines, entry_loans)
             if block_number is None or block_number > self._after_block:
-                add_up(self._tally, entry[1], lines)
+                self._add_up(entry[1], lines)
         except (AttributeError, TypeError, struct.error) as error:
             # A value that the tables refuse, which somebody had to change first.
             message = f"the entry or its lines hold a value that no entry has: {error}"
             self._findings.note("entry_hash", _entry(entry_id), message)
-        self.entry_count += 1
 
-    def finish(self) -> None:
-        self.lines.finish()
-        self._entry_loans.finish()
-        self._cover.finish()
+    def _add_up(self, day: int, lines: list[Row]) -> None:
+        for _, _, account_code, direction, layer, currency, amount_minor, _ in lines:
+            self._tally[account_code, currency, layer, day, direction] += amount_minor
 
     def _examine(self, entry: Row, lines: list[Row]) -> None:
         self._check_sequence(entry[0], lines)
@@ -180,11 +195,13 @@ class _Walk:
             message = "an outstanding_principal_minor is not what was posted"
             self._findings.note("entry_loans", f"entry_loans {name_of(entry_id)}", message)
 
-    def _note_stray_line(self, line: Row) -> None:
+    def _note_stray_line(self, row: memoryview) -> None:
+        line = unpack(row, LINE_INTEGERS)
         self._findings.note("line_entry", _line(line[0], line[1]), "belongs to no entry")
 
-    def _note_stray_entry_loan(self, row: Row) -> None:
-        self._findings.note("entry_loans", _entry_loan(row[0], row[1]), "belongs to no entry")
+    def _note_stray_entry_loan(self, row: memoryview) -> None:
+        entry_id, sequence, *_ = unpack(row, ENTRY_LOAN_INTEGERS)
+        self._findings.note("entry_loans", _entry_loan(entry_id, sequence), "belongs to no entry")
 
 
 def _are_principals_right(rows: list[Row], is_accrual: bool, *, details: bytes) -> bool:
@@ -193,14 +210,17 @@ def _are_principals_right(rows: list[Row], is_accrual: bool, *, details: bytes) 
     accrued = [(row[2], row[3]) for row in rows if row[3] is not None]
     if not is_accrual:
         return not accrued
+    is_whole = len(accrued) == len(rows) and min(principal for _, principal in accrued) >= 0
+    return _is_computed_on(details, principals_digest(accrued) if is_whole else "")
+
+
+def _is_computed_on(details: bytes, digest: str) -> bool:
+    """Whether an accrual's details name that digest of principals, or none."""
     try:
-        digest = msgspec.json.decode(details, type=_KeptDetails).principals_digest
+        kept = msgspec.json.decode(details, type=_KeptDetails).principals_digest
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return False
-    if digest is None:
-        return True  # posted before details carried it
-    is_whole = len(accrued) == len(rows) and min(principal for _, principal in accrued) >= 0
-    return is_whole and principals_digest(accrued) == digest
+    return kept is None or kept == digest  # none: posted before details carried it
 
 
 def _entry(entry_id: bytes) -> str:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import Any, NamedTuple
 
 import psycopg
+from psycopg.errors import error_from_result
 from psycopg.types.numeric import Int4BinaryLoader, Int8BinaryLoader
 from psycopg.types.string import ByteaBinaryLoader
 
@@ -21,6 +22,9 @@ from hpts.store.wire import CONNECT_SECONDS_MAX
 
 ROWS_PER_FETCH = 1_000
 """Bounds the memory: an entry carries at most a few kilobytes of details and reply."""
+COPY_HEADER_BYTES = 19
+COPY_END = b"\xff\xff"
+"""What comes before the first row and after the last. A row is longer: it has columns."""
 BEGIN = """
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL ROLE hpts_app;
@@ -86,17 +90,37 @@ class Snapshot:
 
     def stream(self, statement: str) -> Iterator[Row]:
         """The rows of a statement, never more than ROWS_PER_FETCH of them at a time."""
-        parameters = {
-            "tenant_id": self.tenant_id,
-            "from_block": self.from_block,
-            "from_entry": self.from_entry,
-        }
         portion = ROWS_PER_FETCH if psycopg.capabilities.has_stream_chunked() else 1
         connection = self._idle.pop() if self._idle else self._connect()
         with connection.cursor() as cursor:
             text = sql(statement).encode()
-            yield from cursor.stream(text, parameters, binary=True, size=portion)
+            yield from cursor.stream(text, self._parameters(), binary=True, size=portion)
         self._idle.append(connection)
+
+    def copy(self, statement: str) -> Iterator[memoryview]:
+        """The rows of a statement as COPY sends them in binary format, one at a time: the number of
+        columns, then each with its length. No column becomes an object of Python's."""
+        connection = self._idle.pop() if self._idle else self._connect()
+        text = f"COPY ({sql(statement)}) TO STDOUT (FORMAT binary)".encode()
+        with connection.cursor() as cursor, cursor.copy(text, self._parameters()) as copy:
+            row = memoryview(copy.read())[COPY_HEADER_BYTES:]
+            take = connection.pgconn.get_copy_data
+            while len(row) > len(COPY_END):
+                yield row
+                size, row = take(1)
+                if size == 0:  # nothing has come yet
+                    row = memoryview(copy.read())
+                elif size < 0 and (result := connection.pgconn.get_result()):
+                    raise error_from_result(result)
+            copy.read()
+        self._idle.append(connection)
+
+    def _parameters(self) -> dict[str, Any]:
+        return {
+            "tenant_id": self.tenant_id,
+            "from_block": self.from_block,
+            "from_entry": self.from_entry,
+        }
 
     def _connect(self) -> psycopg.Connection[Any]:
         connection = self._connections.enter_context(_begin(self._database_url))
