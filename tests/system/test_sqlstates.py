@@ -2,9 +2,11 @@
 is 500. PostgreSQL raises each code itself, in the middle of a posting or an administrative change.
 """
 
+import contextlib
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import psycopg
@@ -29,6 +31,7 @@ CORRUPTED = {"XX001": (500, "internal_error"), "XX002": (500, "internal_error")}
 TRIED_AGAIN = ("40001", "40P01", "55P03")
 """By the lane, until the posting's deadline; which of the two answers is then due is a race."""
 NAMED_OTHERWISE = ("25006",)
+CLOSING = {"closed_through": "2020-01-31", "reason": "month end"}
 RAISE = """
 CREATE FUNCTION raise_what_is_asked_for() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -112,8 +115,67 @@ def test_a_posting_that_the_database_cannot_take_is_503_and_leaves_nothing(
 def test_an_administrative_change_that_it_cannot_take_is_503(
     raising: Server, issue_token: Callable[..., str]
 ) -> None:
-    body = {"closed_through": "2020-01-31", "reason": "month end"}
-    found = answers(raising, issue_token, "/periods/close", lambda: body)
+    found = answers(raising, issue_token, "/periods/close", lambda: CLOSING)
     assert unexpected(found) == {}
     with psycopg.connect(raising.database_url) as connection:
         assert connection.execute("SELECT count(*) FROM period_records").fetchone() == (0,)
+
+
+@contextlib.contextmanager
+def unreachable(database_url: str, table: str) -> Iterator[None]:
+    """PostgreSQL may not open the table's file, nor may it write to it: the code that it has for
+    this (42501) is that of a file system mounted read-only."""
+    with psycopg.connect(database_url) as connection:
+        (folder,) = connection.execute("SHOW data_directory").fetchone() or ("",)
+        asked = connection.execute("SELECT pg_relation_filepath(%s::regclass)", (table,))
+        (name,) = asked.fetchone() or ("",)
+    path = Path(folder, name)
+    mode = path.stat().st_mode
+    path.chmod(0)
+    try:
+        yield
+    finally:
+        path.chmod(mode)
+
+
+def test_a_file_that_may_not_be_written_is_503_and_a_missing_privilege_500(
+    new_migrated_database: Callable[[], str],
+    issuer: DevelopmentIssuer,
+    issue_token: Callable[..., str],
+    tmp_path: Path,
+) -> None:
+    url = new_migrated_database()
+    token = issue_token(str(add_tenant(url, "meets a file")))
+    bodies = {"/disbursements": disbursement_body(Loan(), 5), "/periods/close": CLOSING}
+
+    def send(server: Server, path: str) -> tuple[int, str]:
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "Idempotency-Key": f"file{path.replace('/', ':')}",
+        }
+        with httpx.Client(base_url=f"{server.base_url}/v1", trust_env=False) as client:
+            answer = client.post(path, json=bodies[path], headers=headers, timeout=30)
+        return answer.status_code, answer.json().get("code", "")
+
+    with (
+        unreachable(url, "journal_entries"),
+        unreachable(url, "period_records"),
+        serving(url, issuer, tmp_path / "log") as server,
+    ):
+        assert {send(server, path) for path in bodies} == {UNAVAILABLE}
+    with serving(url, issuer, tmp_path / "log") as server:
+        with psycopg.connect(url) as connection:
+            connection.execute("REVOKE INSERT ON journal_entries FROM hpts_app")
+        assert send(server, "/disbursements") == (500, "internal_error")
+        with psycopg.connect(url) as connection:
+            connection.execute("GRANT INSERT ON journal_entries TO hpts_app")
+        assert {send(server, path)[0] for path in bodies} == {201}
+
+
+@contextlib.contextmanager
+def serving(database_url: str, issuer: DevelopmentIssuer, log: Path) -> Iterator[Server]:
+    started = start_server(database_url, issuer, log)
+    try:
+        yield started
+    finally:
+        stop_server(started)

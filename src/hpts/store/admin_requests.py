@@ -26,6 +26,7 @@ from hpts.store.wire import (
     SESSION,
     ConnectionLost,
     StatementFailed,
+    sqlstate_of,
 )
 
 AdminConnection: TypeAlias = "psycopg.AsyncConnection[Any]"
@@ -127,9 +128,10 @@ class AdminRequests:
             if NOT_REPLICATED in warnings:
                 raise ConnectionLost("committed here, and perhaps nowhere else")
         except psycopg.Error as error:
-            if error.sqlstate is None:
+            sqlstate = sqlstate_of(error)
+            if sqlstate is None:
                 raise ConnectionLost(str(error)) from error
-            raise StatementFailed("administration", error.sqlstate, str(error)) from error
+            raise StatementFailed("administration", sqlstate, str(error)) from error
         finally:
             self._count -= 1
 

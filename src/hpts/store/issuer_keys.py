@@ -13,7 +13,7 @@ from hpts.domain.audit import Action, AuditEvent
 from hpts.domain.limits import ISSUER_KEYS_RECORDED_MAX
 from hpts.store.audit import NO_TENANT, operator, record_audit_event
 from hpts.store.statements import sql
-from hpts.store.wire import CONNECT_SECONDS_MAX, LINK, ConnectionLost, StatementFailed
+from hpts.store.wire import CONNECT_SECONDS_MAX, LINK, ConnectionLost, StatementFailed, sqlstate_of
 
 LOCK_CLASS = 0x4B455953  # "KEYS"
 KID_LENGTH_MAX = 255
@@ -47,9 +47,10 @@ def record_issuer_keys(database_url: str, issuer: str, keys: Mapping[str, str | 
                 event = _event(action, subject, issuer, found.get(subject))
                 record_audit_event(connection, NO_TENANT, event)
     except psycopg.Error as error:
-        if error.sqlstate is None:
+        sqlstate = sqlstate_of(error)
+        if sqlstate is None:
             raise ConnectionLost(str(error)) from error
-        raise StatementFailed("issuer keys", error.sqlstate, str(error)) from error
+        raise StatementFailed("issuer keys", sqlstate, str(error)) from error
     return max(0, len(changes) - ISSUER_KEYS_RECORDED_MAX)
 
 

@@ -23,7 +23,7 @@ from hpts.store.reconcile_loans import LoanDrift, Principal
 from hpts.store.reconcile_run import READS_EVERYTHING, Found, Run
 from hpts.store.statements import sql
 from hpts.store.tenancy import TenantUnknown
-from hpts.store.wire import CONNECT_SECONDS_MAX, ConnectionLost, is_passing
+from hpts.store.wire import CONNECT_SECONDS_MAX, ConnectionLost, is_passing, sqlstate_of
 
 LOCK_CLASS = 0x52434E43  # "RCNC"; the first half of the advisory locks under which tenants are run
 SESSION = (
@@ -128,7 +128,7 @@ def _as_app(database_url: str) -> Iterator[psycopg.Connection[Any]]:
             connection.execute("; ".join(SESSION).encode())
             yield connection
     except psycopg.Error as error:
-        if is_passing(error.sqlstate):
+        if is_passing(sqlstate_of(error)):
             raise ConnectionLost(str(error)) from error
         raise
 

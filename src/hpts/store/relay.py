@@ -13,7 +13,14 @@ import psycopg
 from hpts.domain import limits
 from hpts.store.feed import Headline, Position
 from hpts.store.statements import sql
-from hpts.store.wire import CONNECT_SECONDS_MAX, LINK, SESSION, ConnectionLost, StatementFailed
+from hpts.store.wire import (
+    CONNECT_SECONDS_MAX,
+    LINK,
+    SESSION,
+    ConnectionLost,
+    StatementFailed,
+    sqlstate_of,
+)
 
 HOLD_LOCK_CLASS = 0x48505752  # "HPWR"
 
@@ -113,7 +120,7 @@ class RelayConnection:
             is_refused = error.sqlstate is not None or isinstance(error, psycopg.DataError)
             if self._connection.closed or not is_refused:
                 raise ConnectionLost(str(error)) from error
-            raise StatementFailed("relay", error.sqlstate or "", str(error)) from error
+            raise StatementFailed("relay", sqlstate_of(error) or "", str(error)) from error
         return found
 
 

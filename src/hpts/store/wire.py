@@ -83,6 +83,22 @@ has no code for: a file that may not grow (EFBIG, EDQUOT) among them. XX001 and 
 here: whoever tries again meets the same corruption."""
 
 
+FILES_DENIED = ("42501", "58030")
+"""A read-only file system has the code of a missing privilege, and is told as what it is: I/O."""
+ACCESSES_FILES = frozenset(("md.c", "fd.c", "slru.c", "xlog.c", "buffile.c"))
+"""Of PostgreSQL's source, what reads and writes files and checks no privilege of a role."""
+
+
+def sqlstate_of(error: psycopg.Error) -> str | None:
+    """The code of an error, None where the connection failed."""
+    return _told_apart(error.sqlstate, error.diag.source_file)
+
+
+def _told_apart(code: str | None, source_file: str | None) -> str | None:
+    denied, failed = FILES_DENIED
+    return failed if code == denied and source_file in ACCESSES_FILES else code
+
+
 def is_passing(sqlstate: str | None) -> bool:
     """Whether the database and not the statement is the cause, so that the same request may succeed
     later; so is what has no sqlstate, a connection that failed."""
@@ -352,6 +368,8 @@ async def _set_up(
 def _raise_first(results: Sequence[pq.abc.PGresult], statements: Sequence[str]) -> NoReturn:
     for result, statement in zip(results, statements, strict=False):
         if result.status == pq.ExecStatus.FATAL_ERROR:
-            sqlstate = result.error_field(pq.DiagnosticField.SQLSTATE) or b""
-            raise StatementFailed(statement, sqlstate.decode(), result.get_error_message())
+            code = result.error_field(pq.DiagnosticField.SQLSTATE) or b""
+            source_file = result.error_field(pq.DiagnosticField.SOURCE_FILE) or b""
+            sqlstate = _told_apart(code.decode(), source_file.decode()) or ""
+            raise StatementFailed(statement, sqlstate, result.get_error_message())
     raise ConnectionLost(f"{len(results)} results of {len(statements)} statements")
