@@ -65,7 +65,7 @@ def add_new_lines(
         sql("sum_new_lines").encode(), {"tenant_id": tenant_id, "after_block": after_block}
     ).fetchall()
     _add(connection, tenant_id, rows)
-    return {period for _, _, _, kept, period, _, _ in rows if kept == "D"}
+    return {day for _, _, _, day, _, _ in rows}
 
 
 def find_drift(
@@ -111,8 +111,8 @@ def drift_of(row: Sequence[Any], *, agreed_block: int) -> Drift:
 
 
 def _add(connection: Connection, tenant_id: uuid.UUID, rows: Iterable[Sequence[Any]]) -> None:
-    columns = list(zip(*rows, strict=True)) or [()] * 7
-    names = ("account_codes", "currencies", "layers", "kept", "periods", "debits", "credits")
+    names = ("account_codes", "currencies", "layers", "days", "debits", "credits")
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
     values = {name: list(column) for name, column in zip(names, columns, strict=True)}
     connection.execute(sql("add_reconciliation_sums").encode(), {"tenant_id": tenant_id, **values})
 
