@@ -21,7 +21,6 @@ from hpts.bank_files.values import read_currency
 from hpts.domain.bank_statements import (
     Errors,
     Statement,
-    StatementInvalid,
     StatementLine,
     invalid,
     make_line,
@@ -85,10 +84,8 @@ def read_bai2(content: bytes) -> list[Statement]:
         raise invalid("line 1", f"must hold at most {STATEMENTS_PER_FILE_MAX} accounts")
     errors, statements = Errors(), []
     for at, (group, account) in enumerate(accounts, 1):
-        try:
+        with errors:
             statements.append(_statement(file.header, group, account, at))
-        except StatementInvalid as error:
-            errors.add(error)
     errors.check()
     return statements
 

@@ -15,7 +15,6 @@ from hpts.bank_files.values import read_amount, read_currency, read_day
 from hpts.domain.bank_statements import (
     Errors,
     Statement,
-    StatementInvalid,
     StatementLine,
     invalid,
     make_line,
@@ -45,10 +44,8 @@ def read_camt053(content: bytes) -> list[Statement]:
         raise invalid("line 1", f"must hold at most {STATEMENT_LINES_PER_FILE_MAX} entries")
     errors, statements = Errors(), []
     for statement in found:
-        try:
+        with errors:
             statements.append(_statement(statement))
-        except StatementInvalid as error:
-            errors.add(error)
     errors.check()
     return statements
 
@@ -84,10 +81,8 @@ def _statement(element: Any) -> Statement:
     began = _find(element, "{*}FrToDt/{*}FrDtTm")
     errors, lines = Errors(), list[StatementLine]()
     for entry in element.findall("{*}Ntry"):
-        try:
+        with errors:
             lines += _entry(entry, currency)
-        except StatementInvalid as error:
-            errors.add(error)
     errors.check()
     return make_statement(
         identifier=identifier,

@@ -17,7 +17,6 @@ from hpts.bank_files.values import read_amount, read_currency
 from hpts.domain.bank_statements import (
     Errors,
     Statement,
-    StatementInvalid,
     StatementLine,
     invalid,
     make_line,
@@ -46,10 +45,8 @@ def read_mt940(content: bytes) -> list[Statement]:
         raise invalid("line 1", f"must hold at most {STATEMENT_LINES_PER_FILE_MAX} lines (:61:)")
     errors, statements = Errors(), []
     for at, (first_line, block) in enumerate(blocks, 1):
-        try:
+        with errors:
             statements.append(_statement(block, first_line, at))
-        except StatementInvalid as error:
-            errors.add(error)
     errors.check()
     return statements
 

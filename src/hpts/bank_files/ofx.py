@@ -14,7 +14,6 @@ from hpts.bank_files.values import read_amount, read_currency
 from hpts.domain.bank_statements import (
     Errors,
     Statement,
-    StatementInvalid,
     StatementLine,
     invalid,
     make_line,
@@ -72,10 +71,8 @@ def read_ofx(content: bytes) -> list[Statement]:
         raise invalid("line 1", f"must hold 1 to {STATEMENTS_PER_FILE_MAX} statements (STMTRS)")
     errors, statements = Errors(), []
     for statement in found:
-        try:
+        with errors:
             statements.append(_statement(statement))
-        except StatementInvalid as error:
-            errors.add(error)
     errors.check()
     return statements
 
@@ -128,10 +125,8 @@ def _statement(element: Element) -> Statement:
     balance = element.need("LEDGERBAL")
     errors, lines = Errors(), list[StatementLine]()
     for transaction in element.walk("STMTTRN"):
-        try:
+        with errors:
             lines.append(_line(transaction, currency))
-        except StatementInvalid as error:
-            errors.add(error)
     errors.check()
     began = element.find("DTSTART")
     return make_statement(

@@ -180,10 +180,20 @@ def _reference(text: str) -> str:
 
 
 class Errors:
-    """Collects what is wrong with a file, so that all of it is said at once."""
+    """Collects what is wrong with a file, so that all of it is said at once: `with errors:` takes
+    note of a StatementInvalid and goes on."""
 
     def __init__(self) -> None:
         self._found: list[FieldError] = []
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: object, __: object) -> bool:
+        if isinstance(error, StatementInvalid):
+            self.add(error)
+            return True
+        return False
 
     def add(self, error: StatementInvalid) -> None:
         """Note it, up to STATEMENT_ERRORS_MAX."""
