@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from .workers import client_of_each_worker
 WORKERS = 3
 KEYS = {kid: rsa.generate_private_key(65_537, 2048) for kid in ("old", "new", "never published")}
 OUTAGE_SECONDS = 4
+Serve = Callable[[str, int], AbstractContextManager[Server]]
 
 
 class Issuer:
@@ -96,20 +97,22 @@ def signed(key: str, tenant_id: str, kid: str | None = None) -> str:
     return jwt.encode(claims, KEYS[key], algorithm="RS256", headers=headers)
 
 
-@contextmanager
-def served(
-    database_url: str, issuer: DevelopmentIssuer, url: str, folder: Path, refresh_seconds: int
-) -> Iterator[Server]:
-    with serving(
-        database_url,
-        issuer,
-        folder / "log",
-        quiet_port(),
-        HPTS_WORKERS=str(WORKERS),
-        HPTS_JWKS_URL=url,
-        HPTS_JWKS_REFRESH_SECONDS=str(refresh_seconds),
-    ) as server:
-        yield server
+@pytest.fixture
+def serve(issuer: DevelopmentIssuer, rotating_issuer: Issuer, tmp_path: Path) -> Serve:
+    """A server on a database, which refreshes its keys every so many seconds."""
+
+    def started(database_url: str, refresh_seconds: int) -> AbstractContextManager[Server]:
+        return serving(
+            database_url,
+            issuer,
+            tmp_path / "log",
+            quiet_port(),
+            HPTS_WORKERS=str(WORKERS),
+            HPTS_JWKS_URL=rotating_issuer.url,
+            HPTS_JWKS_REFRESH_SECONDS=str(refresh_seconds),
+        )
+
+    return started
 
 
 def status(client: Client, token: str) -> int:
@@ -126,14 +129,10 @@ def wait_for_status(client: Client, token: str, wanted: int, seconds: float) -> 
 
 
 def test_a_new_key_is_good_within_seconds_and_an_old_one_is_not_on_all_workers(
-    database_url: str,
-    issuer: DevelopmentIssuer,
-    rotating_issuer: Issuer,
-    token_of: Callable[..., str],
-    tmp_path: Path,
+    database_url: str, serve: Serve, rotating_issuer: Issuer, token_of: Callable[..., str]
 ) -> None:
     old, new = token_of("old"), token_of("new")
-    with served(database_url, issuer, rotating_issuer.url, tmp_path, 2) as server:
+    with serve(database_url, 2) as server:
         clients = client_of_each_worker(server, old)
         for client in clients:
             assert (status(client, old), status(client, new)) == (200, 401)
@@ -162,14 +161,14 @@ def key_events(database_url: str) -> list[tuple[str, str, str]]:
 
 
 def test_keys_that_come_and_go_are_recorded_once_whatever_the_number_of_workers(
-    own_database_url: str, issuer: DevelopmentIssuer, rotating_issuer: Issuer, tmp_path: Path
+    own_database_url: str, serve: Serve, rotating_issuer: Issuer
 ) -> None:
     def recorded() -> list[tuple[str, str]]:
         return [(action, kid) for action, kid, _ in key_events(own_database_url)]
 
     tenant_id = str(add_tenant(own_database_url, "Rotating"))
     expected = [("key.accept", "old")]
-    with served(own_database_url, issuer, rotating_issuer.url, tmp_path, 1) as server:
+    with serve(own_database_url, 1) as server:
         wait_until(lambda: recorded() == expected, "the first key", 10)
         rotating_issuer.publish("old", "new")
         expected.append(("key.accept", "new"))
@@ -191,14 +190,10 @@ def test_keys_that_come_and_go_are_recorded_once_whatever_the_number_of_workers(
 
 
 def test_a_new_key_needs_no_refresh_to_be_found(
-    database_url: str,
-    issuer: DevelopmentIssuer,
-    rotating_issuer: Issuer,
-    token_of: Callable[..., str],
-    tmp_path: Path,
+    database_url: str, serve: Serve, rotating_issuer: Issuer, token_of: Callable[..., str]
 ) -> None:
     new = token_of("new")
-    with served(database_url, issuer, rotating_issuer.url, tmp_path, 3600) as server:
+    with serve(database_url, 3600) as server:
         clients = client_of_each_worker(server, token_of("old"))
         rotating_issuer.publish("old", "new")
         for client in clients:
@@ -207,14 +202,10 @@ def test_a_new_key_needs_no_refresh_to_be_found(
 
 
 def test_an_issuer_that_is_away_changes_nothing_for_known_keys(
-    database_url: str,
-    issuer: DevelopmentIssuer,
-    rotating_issuer: Issuer,
-    token_of: Callable[..., str],
-    tmp_path: Path,
+    database_url: str, serve: Serve, rotating_issuer: Issuer, token_of: Callable[..., str]
 ) -> None:
     """With a refresh every second; tests/http/test_auth.py does the hour with a clock by hand."""
-    with served(database_url, issuer, rotating_issuer.url, tmp_path, 1) as server:
+    with serve(database_url, 1) as server:
         clients = client_of_each_worker(server, token_of("old"))
         rotating_issuer.is_away = True
         asked = rotating_issuer.requests
@@ -232,14 +223,10 @@ def test_an_issuer_that_is_away_changes_nothing_for_known_keys(
 
 
 def test_a_worker_that_starts_while_the_issuer_is_away_knows_the_keys(
-    database_url: str,
-    issuer: DevelopmentIssuer,
-    rotating_issuer: Issuer,
-    token_of: Callable[..., str],
-    tmp_path: Path,
+    database_url: str, serve: Serve, rotating_issuer: Issuer, token_of: Callable[..., str]
 ) -> None:
     """After a crash, and after a reload of all of them."""
-    with served(database_url, issuer, rotating_issuer.url, tmp_path, 1) as server:
+    with serve(database_url, 1) as server:
         rotating_issuer.is_away = True
         for replace in (kill_a_worker, reload_workers):
             before = set(workers_of(server.process))
@@ -267,14 +254,10 @@ def reload_workers(server: Server) -> None:
 
 
 def test_a_flood_of_unknown_keys_does_not_flood_the_issuer(
-    database_url: str,
-    issuer: DevelopmentIssuer,
-    rotating_issuer: Issuer,
-    token_of: Callable[..., str],
-    tmp_path: Path,
+    database_url: str, serve: Serve, rotating_issuer: Issuer, token_of: Callable[..., str]
 ) -> None:
     good = token_of("old")
-    with served(database_url, issuer, rotating_issuer.url, tmp_path, 3600) as server:
+    with serve(database_url, 3600) as server:
         clients = client_of_each_worker(server, good)
         asked, began = rotating_issuer.requests, time.monotonic()
         for number in range(300):
