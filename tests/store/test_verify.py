@@ -101,19 +101,6 @@ def test_a_ledger_is_walked_in_bounded_portions(
     assert story.verify().findings == []
 
 
-def test_an_error_amid_the_rows_is_told(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
-    failing = (
-        "SELECT journal_entry_id, 1 / (2 - sequence) FROM journal_lines"
-        " WHERE tenant_id = %(tenant_id)s ORDER BY journal_entry_id, sequence"
-    )
-    real = verify_snapshot.sql
-    monkeypatch.setattr(
-        verify_snapshot, "sql", lambda name: failing if name == "walk_lines" else real(name)
-    )
-    with pytest.raises(psycopg.errors.DivisionByZero):
-        story.verify()
-
-
 def test_statements_that_follow_each_other_share_a_connection(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
