@@ -6,7 +6,6 @@ The server is started when the first measurement asks for it and shared by those
 import contextlib
 import secrets
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeVar
 
 from bench.report import wrk
@@ -35,12 +34,7 @@ class Run:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close_stage()
 
     @property

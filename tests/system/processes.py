@@ -5,9 +5,7 @@ started, by pid.
 """
 
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,8 +20,11 @@ import pytest
 
 from hpts.http.issuer import DEVELOPMENT_ISSUER, DevelopmentIssuer
 from hpts.metrics.listener import PROCESS_NAME
+from loadtest.development_server import free_port
 from tests.conftest import Server, clean_environment
 
+quiet_port = free_port
+"""Below those that the kernel gives to clients: no other test has the port meanwhile."""
 READY_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 30
 COMMAND_SECONDS_MAX = 60
@@ -106,19 +107,6 @@ def is_for_metrics(process: Process) -> bool:
         return Path(f"/proc/{process.pid}/comm").read_text().strip() == PROCESS_NAME
     except OSError:
         return False  # it has ended
-
-
-def quiet_port() -> int:
-    """A free port below those that the kernel gives to clients, so that it stays free meanwhile."""
-    while True:
-        port = random.SystemRandom().randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def answers(url: str) -> bool:
