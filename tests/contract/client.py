@@ -7,6 +7,7 @@ Keeps no state of the ledger and asserts no business rule: tests do, with `poste
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 import uuid
@@ -21,6 +22,9 @@ import httpx
 from .document import ContractDocument
 
 INT64_MAX = 9_223_372_036_854_775_807
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Trusts nobody and is not used, as the server listens in plain text; without it every client would
+read the certificates of all authorities, which takes longer than most tests."""
 BUSY_STATUSES = (409, 429, 503)
 BUSY_WAIT_S_MAX = 30.0
 SCOPES = {

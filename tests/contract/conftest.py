@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 
-from .client import Api
+from .client import NO_TLS, Api
 from .document import ContractDocument
-
-NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Trusts nobody and is not used, as the server listens in plain text; without it every client would
-read the certificates of all authorities, which takes longer than most tests."""
 
 _documents: dict[str, ContractDocument] = {}
 

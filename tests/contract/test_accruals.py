@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 
 import pytest
 
+from tests.store.ledger_fixture import Books, disbursement
+
 from .client import (
     INT64_MAX,
+    Loan,
     account_totals,
     accrual_body,
     answered,
@@ -21,6 +25,9 @@ from .client import (
     refused,
     utc_day,
 )
+
+POSTINGS_AT_ONCE = 500
+"""Few enough to be answered well within the deadline of a posting."""
 
 
 def offending_loans(problem) -> set[int]:
@@ -212,8 +219,18 @@ def test_a_batch_has_at_least_one_loan_and_at_most_10000(api):
     assert failing_fields(problem) == {"loans"}
 
 
-def test_a_batch_of_10000_loans_is_one_entry(api):
-    opened = in_parallel([lambda: api.open_loan(1_000)] * 10_000, threads=16)
+async def lend(books: Books, loan_ids: list[uuid.UUID], amount_minor: int) -> None:
+    async with books.open_for_posting() as post:
+        for start in range(0, len(loan_ids), POSTINGS_AT_ONCE):
+            portion = loan_ids[start : start + POSTINGS_AT_ONCE]
+            await post(*(disbursement(loan_id, amount_minor) for loan_id in portion))
+
+
+def test_a_batch_of_10000_loans_is_one_entry(server, api_of):
+    books = Books(server.database_url)
+    loan_ids = [uuid.uuid4() for _ in range(10_000)]
+    asyncio.run(lend(books, loan_ids, 1_000))
+    api, opened = api_of(str(books.tenant_id)), [Loan(str(loan_id)) for loan_id in loan_ids]
     interest = [(loan.loan_id, index + 1) for index, loan in enumerate(opened)]
     total = 10_000 * 10_001 // 2
 

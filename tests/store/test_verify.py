@@ -1,5 +1,6 @@
 """Whatever is changed behind the ledger's back is found, and the finding names the row."""
 
+import asyncio
 import io
 import uuid
 from hashlib import sha256
@@ -55,17 +56,22 @@ class Story(NamedTuple):
 
 @pytest.fixture
 def story(own_database_url: str) -> Story:
-    books = Books(own_database_url)
-    lent = books.post(
-        disbursement(ONE, 1_000, on=days_ago(40)),
-        disbursement(TWO, 500, on=days_ago(40)),
-        disbursement(THREE, 70, currency="EUR"),
-    )
-    (accrued,) = books.post(accrual({ONE: 30, TWO: 15}, on=days_ago(20)))
-    paid = books.post(payment(ONE, 430), payment(TWO, 700))
-    books.post(payment(THREE, 100, currency="EUR"))
-    (unpaid,) = books.post(reversal(paid[0]))
-    (unaccrued,) = books.post(reversal(books.post(accrual({ONE: 7, TWO: 8}))[0]))
+    return asyncio.run(tell_story(Books(own_database_url)))
+
+
+async def tell_story(books: Books) -> Story:
+    async with books.open_for_posting() as post:
+        lent = await post(
+            disbursement(ONE, 1_000, on=days_ago(40)),
+            disbursement(TWO, 500, on=days_ago(40)),
+            disbursement(THREE, 70, currency="EUR"),
+        )
+        (accrued,) = await post(accrual({ONE: 30, TWO: 15}, on=days_ago(20)))
+        paid = await post(payment(ONE, 430), payment(TWO, 700))
+        await post(payment(THREE, 100, currency="EUR"))
+        (unpaid,) = await post(reversal(paid[0]))
+        (accrued_again,) = await post(accrual({ONE: 7, TWO: 8}))
+        (unaccrued,) = await post(reversal(accrued_again))
     return Story(books, lent, paid, accrued, unaccrued, unpaid)
 
 

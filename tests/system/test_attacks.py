@@ -17,7 +17,7 @@ import pytest
 from hpts.http import postings
 from hpts.http.issuer import DevelopmentIssuer
 from tests.conftest import Server, start_server, stop_server
-from tests.contract.client import Loan, disbursement_body, fresh_key
+from tests.contract.client import NO_TLS, Loan, disbursement_body, fresh_key
 
 IDLE = 10_000
 DRIPPING = 100
@@ -61,6 +61,7 @@ def client(
         headers={"Authorization": f"Bearer {token}"},
         timeout=30,
         trust_env=False,
+        verify=NO_TLS,
     ) as client:
         yield client
 

@@ -16,7 +16,7 @@ from psycopg import errors
 from hpts.http.issuer import DevelopmentIssuer
 from hpts.store.tenants import add_tenant
 from tests.conftest import Server, start_server, stop_server
-from tests.contract.client import Loan, disbursement_body
+from tests.contract.client import NO_TLS, Loan, disbursement_body
 
 CLASSES = ("08", "40", "53", "55", "57", "58", "XX")
 """What an operator may meet: connection, rollback, resources, prerequisites, intervention, system,
@@ -75,7 +75,9 @@ def answers(
             "Authorization": f"Bearer {token}",
             "Idempotency-Key": f"raise:{code}:{uuid.uuid4()}",
         }
-        with httpx.Client(base_url=f"{server.base_url}/v1", trust_env=False) as client:
+        with httpx.Client(
+            base_url=f"{server.base_url}/v1", trust_env=False, verify=NO_TLS
+        ) as client:
             return client.post(path, json=bodies(), headers=headers, timeout=30)
 
     with ThreadPoolExecutor(8) as pool:
