@@ -79,13 +79,14 @@ class Authority:
         begins: datetime.timedelta = -DAY,
         ends: datetime.timedelta = 10 * DAY,
         rsa_bits: int | None = None,
+        curve: ec.EllipticCurve | None = None,
         names: int = 0,
     ) -> Issued:
         """A certificate for a server on loopback or for a client; `begins` and `ends` count from
         now. An RSA key and more `names` make it larger. Without a `usage` it says nothing of its
         use."""
         key: Key = (
-            ec.generate_private_key(ec.SECP256R1())
+            ec.generate_private_key(curve or ec.SECP256R1())
             if rsa_bits is None
             else rsa.generate_private_key(65_537, rsa_bits)
         )

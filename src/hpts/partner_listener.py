@@ -15,6 +15,10 @@ from pathlib import Path
 from types import FrameType
 
 import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from hpts.config import ConfigError, Settings
 from hpts.domain import limits
@@ -22,6 +26,7 @@ from hpts.telemetry import logger
 
 STOP_SECONDS_MAX = 25
 """A little longer than the listener gives its own workers."""
+RSA_BITS = range(2_048, 4_097)
 _fork = multiprocessing.get_context("fork")
 
 
@@ -131,6 +136,7 @@ def _check_files(settings: Settings) -> None:
             f"HPTS_PARTNER_CERTIFICATE={certificate} and HPTS_PARTNER_KEY={key} are not a "
             f"certificate and its key in PEM, the key without a password ({error})"
         ) from None
+    _check_kind_of_key(certificate or Path())
     _load(context, "HPTS_PARTNER_CA", settings.partner_ca or Path(), "x509_ca", "a CA certificate")
     for count, path in enumerate(settings.partner_crl, 1):
         _load(context, "HPTS_PARTNER_CRL", path, "crl", "one revocation list")
@@ -139,6 +145,50 @@ def _check_files(settings: Settings) -> None:
                 f"HPTS_PARTNER_CRL={path} holds more than one list, of which the server would "
                 "read the first only; give each a file of its own, comma-separated"
             )
+    if settings.partner_crl:
+        _check_lists(settings)
+
+
+def _check_kind_of_key(path: Path) -> None:
+    # OpenSSL, which has read the files here, knows kinds of keys that the server does not.
+    certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
+    if certificate.public_key_algorithm_oid != PublicKeyAlgorithmOID.RSASSA_PSS:
+        match certificate.public_key():
+            case rsa.RSAPublicKey(key_size=bits) if bits in RSA_BITS:
+                return
+            case ec.EllipticCurvePublicKey(curve=ec.SECP256R1() | ec.SECP384R1()):
+                return
+            case ed25519.Ed25519PublicKey():
+                return
+    raise ConfigError(
+        f"HPTS_PARTNER_KEY is of a kind that the server cannot use, as HPTS_PARTNER_CERTIFICATE="
+        f"{path} shows; make one for RSA with {RSA_BITS[0]} to {RSA_BITS[-1]} bits, EC on P-256 or "
+        "P-384, or Ed25519, and a certificate for it"
+    )
+
+
+def _check_lists(settings: Settings) -> None:
+    """Once there is a list, the server lets nobody in whose issuer has none: one at least must be
+    of an authority that it accepts. Others may be of authorities below."""
+    authorities = x509.load_pem_x509_certificates((settings.partner_ca or Path()).read_bytes())
+    lists = [x509.load_pem_x509_crl(path.read_bytes()) for path in settings.partner_crl]
+    for authority in authorities:
+        key = authority.public_key()
+        for found in lists:
+            if found.issuer == authority.subject and _is_signed_with(found, key):
+                return
+    raise ConfigError(
+        "HPTS_PARTNER_CRL holds no list that an authority in HPTS_PARTNER_CA="
+        f"{settings.partner_ca} has signed, so that no partner would be let in; add its list, or "
+        "unset the variable"
+    )
+
+
+def _is_signed_with(found: x509.CertificateRevocationList, key: CertificatePublicKeyTypes) -> bool:
+    try:
+        return found.is_signature_valid(key)  # type: ignore[arg-type]
+    except TypeError:  # a key that signs nothing
+        return False
 
 
 def _load(context: ssl.SSLContext, name: str, path: Path, kind: str, wanted: str) -> None:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from hpts.http.issuer import DevelopmentIssuer
 from hpts.store.tenants import add_tenant, set_tenant_mtls, set_tenant_status
@@ -485,6 +486,20 @@ def bad_settings(papers: Papers, folder: Path) -> dict[str, tuple[dict[str, str]
         "two lists in a file": (
             {"HPTS_PARTNER_CRL": str(two_lists)}, ("HPTS_PARTNER_CRL", "a file of its own")
         ),
+        "a list of somebody of the same name": (
+            {"HPTS_PARTNER_CRL": str(Authority(folder / "namesake", "Partners").revoke())},
+            ("HPTS_PARTNER_CRL holds no list", "add its list, or unset the variable"),
+        ),
+        "a key of a kind that only OpenSSL knows": (
+            of_another_kind(papers.authority), ("HPTS_PARTNER_KEY is of a kind", "make one for RSA")
+        ),
+    }  # fmt: skip
+
+
+def of_another_kind(authority: Authority) -> dict[str, str]:
+    issued = authority.issue("p521", SERVER, curve=ec.SECP521R1())
+    return {
+        "HPTS_PARTNER_CERTIFICATE": str(issued.path), "HPTS_PARTNER_KEY": str(issued.key_path)
     }  # fmt: skip
 
 
@@ -494,7 +509,8 @@ def another_list(folder: Path) -> bytes:
 
 NAMES = ("no key", "no authority", "no port", "another's key", "a key with a password") + (
     "no such certificate", "no such authority", "an authority that is none", "a list that is none",
-    "two lists in a file",
+    "two lists in a file", "a list of somebody of the same name",
+    "a key of a kind that only OpenSSL knows",
 )  # fmt: skip
 
 
