@@ -66,7 +66,7 @@ ONLY_IN = {
     "psycopg": ("hpts.store", "hpts.cli", "hpts.development", "hpts.embedded"),
     "aiohttp": ("hpts.relay",),
     "jwt": ("hpts.http",),
-    "cryptography": ("hpts.http", "hpts.proofs"),
+    "cryptography": ("hpts.http", "hpts.partner_listener", "hpts.proofs"),
     "yaml": ("hpts.http.document",),
     "jsonschema": ("hpts.http.document",),
     "granian": ("hpts.server", "hpts.http.rsgi"),
