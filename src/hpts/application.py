@@ -74,8 +74,6 @@ objects, which at saturation are a few requests in flight.
 """
 LAST_LINES_SECONDS_MAX = 1
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-SERVING_SECONDS = 0.1
-"""After the application's start: by then the loop that serves runs, or this waits for it too."""
 KEPT_KEYS = KeptKeys(KEY_SET_BYTES_MAX)
 SEEN_BLOCKS = SeenBlocks()
 """Both are made when the server imports this, before any process is forked, so that all of them
@@ -142,6 +140,7 @@ def build_application() -> RsgiAdapter | AsgiAdapter:
         problem_base_url=settings.problem_base_url,
         start=partial(_start, ledger, keys, schedule, sampler),
         stop=partial(_stop, ledger, trail, keys, key_record, schedule, sampler, lines),
+        serve=_hear_stop_signals,
         server_timing=settings.server_timing,
     )
     gc.freeze()  # what lives as long as the worker is never looked at again
@@ -156,7 +155,6 @@ async def _start(
     sampler.start()
     if schedule is not None:
         schedule.start()
-    asyncio.get_running_loop().call_later(SERVING_SECONDS, _hear_stop_signals)
 
 
 async def _stop(

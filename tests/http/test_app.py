@@ -12,6 +12,7 @@ from hpts.http.auth import KeysUnavailable
 from hpts.http.client_certificate import Entrance
 from hpts.http.messages import Request, Response
 from hpts.http.problems import ProblemRaised
+from hpts.http.rsgi import RsgiAdapter
 from hpts.spans import Span
 from hpts.store.pool import PoolBusy
 from hpts.store.tenancy import TenantUnknown
@@ -286,3 +287,30 @@ def test_start_and_stop_run_inside_the_loop_of_the_worker() -> None:
     assert happened == [
         "start", "lifespan.startup.complete", "stop", "lifespan.shutdown.complete"
     ]  # fmt: skip
+
+
+def test_stops_are_heard_in_the_run_of_the_loop_that_serves_and_not_before() -> None:
+    happened: list[str] = []
+    loop = asyncio.new_event_loop()
+
+    async def start() -> None:
+        loop.call_later(0, happened.append, "the run of the start goes on")
+        await asyncio.sleep(0.05)
+
+    app = App(
+        routes=None,  # type: ignore[arg-type]
+        handlers={},
+        verifier=None,  # type: ignore[arg-type]
+        entrance=Entrance(is_for_partners=False),
+        marks=None,  # type: ignore[arg-type]
+        lines=None,  # type: ignore[arg-type]
+        problem_base_url="",
+        start=start,
+        stop=start,
+        serve=lambda: happened.append("hears"),
+    )
+    RsgiAdapter(app).__rsgi_init__(loop)
+    assert happened == ["the run of the start goes on"]
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    assert happened[1:] == ["hears"]

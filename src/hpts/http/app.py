@@ -40,8 +40,14 @@ async def reach_nothing(tenant_id: bytes, block_number: int) -> None:
     """Without a standby no read is older than any posting."""
 
 
+def do_nothing() -> None:
+    """Nobody waits for the run that serves."""
+
+
 class App:
-    """The application of one worker. `start` and `stop` run inside the worker's loop."""
+    """The application of one worker. `start` and `stop` run inside the worker's loop, `serve` when
+    that run of it begins in which requests are served; granian starts the application in another.
+    """
 
     def __init__(
         self,
@@ -55,6 +61,7 @@ class App:
         problem_base_url: str,
         start: Callable[[], Awaitable[None]],
         stop: Callable[[], Awaitable[None]],
+        serve: Callable[[], None] = do_nothing,
         rate_limits: RateLimits = NO_LIMITS,
         trail: AuditTrail | None = None,
         reach: Callable[[bytes, int], Awaitable[None]] = reach_nothing,
@@ -74,6 +81,7 @@ class App:
         self.streams = Streams()
         self.start = start
         self.stop = stop
+        self.serve = serve
         self._server_timing = server_timing
         self._answer_headers = with_tls(ANSWER) if entrance.speaks_tls else ANSWER
         self._page_headers = with_tls(PAGE) if entrance.speaks_tls else PAGE

@@ -1,5 +1,6 @@
 """The application behind ASGI, the interface that any ASGI server has."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from hpts.http.messages import BodyWatch, Request, StreamedResponse, broken_off,
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+SERVING_SECONDS = 0.1
 
 
 class AsgiRequest(Request):
@@ -106,6 +108,8 @@ class AsgiAdapter:
             if message["type"] == "lifespan.startup":
                 await self._app.start()
                 await send({"type": "lifespan.startup.complete"})
+                # ASGI does not tell when the run begins that serves; the one before ends at once.
+                asyncio.get_running_loop().call_later(SERVING_SECONDS, self._app.serve)
             elif message["type"] == "lifespan.shutdown":
                 await self._app.stop()
                 await send({"type": "lifespan.shutdown.complete"})

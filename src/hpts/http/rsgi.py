@@ -100,6 +100,7 @@ class RsgiAdapter:
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(self._app.start())
+        loop.call_soon(self._app.serve)
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(self._app.stop())
