@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -253,6 +254,20 @@ def test_a_problem_carries_trace_and_timing_as_well() -> None:
     assert {b"traceparent", b"server-timing", b"retry-after"} <= found.headers.keys()
 
 
+def app_without_requests(**turns: Callable[[], Any]) -> App:
+    """One that is started and stopped, and is asked nothing."""
+    return App(
+        routes=None,  # type: ignore[arg-type]
+        handlers={},
+        verifier=None,  # type: ignore[arg-type]
+        entrance=Entrance(is_for_partners=False),
+        marks=None,  # type: ignore[arg-type]
+        lines=None,  # type: ignore[arg-type]
+        problem_base_url="",
+        **turns,
+    )
+
+
 def test_start_and_stop_run_inside_the_loop_of_the_worker() -> None:
     happened: list[str] = []
 
@@ -263,17 +278,7 @@ def test_start_and_stop_run_inside_the_loop_of_the_worker() -> None:
     async def stop() -> None:
         happened.append("stop")
 
-    app = App(
-        routes=None,  # type: ignore[arg-type]
-        handlers={},
-        verifier=None,  # type: ignore[arg-type]
-        entrance=Entrance(is_for_partners=False),
-        marks=None,  # type: ignore[arg-type]
-        lines=None,  # type: ignore[arg-type]
-        problem_base_url="",
-        start=start,
-        stop=stop,
-    )
+    app = app_without_requests(start=start, stop=stop)
     messages = iter(("lifespan.startup", "lifespan.shutdown"))
 
     async def receive() -> dict[str, Any]:
@@ -297,18 +302,7 @@ def test_stops_are_heard_in_the_run_of_the_loop_that_serves_and_not_before() -> 
         loop.call_later(0, happened.append, "the run of the start goes on")
         await asyncio.sleep(0.05)
 
-    app = App(
-        routes=None,  # type: ignore[arg-type]
-        handlers={},
-        verifier=None,  # type: ignore[arg-type]
-        entrance=Entrance(is_for_partners=False),
-        marks=None,  # type: ignore[arg-type]
-        lines=None,  # type: ignore[arg-type]
-        problem_base_url="",
-        start=start,
-        stop=start,
-        serve=lambda: happened.append("hears"),
-    )
+    app = app_without_requests(start=start, stop=start, serve=lambda: happened.append("hears"))
     RsgiAdapter(app).__rsgi_init__(loop)
     assert happened == ["the run of the start goes on"]
     loop.run_until_complete(asyncio.sleep(0))

@@ -83,7 +83,7 @@ has no code for: a file that may not grow (EFBIG, EDQUOT) among them. XX001 and 
 here: whoever tries again meets the same corruption."""
 
 
-FILES_DENIED = ("42501", "58030")
+DENIED, IO_ERROR = "42501", "58030"
 """A read-only file system has the code of a missing privilege, and is told as what it is: I/O."""
 ACCESSES_FILES = frozenset(("md.c", "fd.c", "slru.c", "xlog.c", "buffile.c"))
 """Of PostgreSQL's source, what reads and writes files and checks no privilege of a role."""
@@ -95,8 +95,7 @@ def sqlstate_of(error: psycopg.Error) -> str | None:
 
 
 def _told_apart(code: str | None, source_file: str | None) -> str | None:
-    denied, failed = FILES_DENIED
-    return failed if code == denied and source_file in ACCESSES_FILES else code
+    return IO_ERROR if code == DENIED and source_file in ACCESSES_FILES else code
 
 
 def is_passing(sqlstate: str | None) -> bool:
