@@ -103,20 +103,25 @@ def test_a_posting_on_a_link_that_falls_silent_is_there_at_most_once(
     assert verify_tenant(books.database_url, books.tenant_id).findings == []
 
 
-def test_a_commit_whose_answer_is_swallowed_is_answered_as_posted_and_once(
-    proxy: Proxy, background: Background
-) -> None:
-    books = Books(proxy._direct)
+def lend_twice(proxy: Proxy, background: Background, books: Books, trap: Trap) -> Outcome:
+    """What becomes of a loan's second disbursement when a trap is laid after its first."""
     loan = uuid.uuid4()
 
     async def scenario() -> Outcome:
         async with open_ledger(proxy.database_url) as ledger:
             tenant_id = books.tenant_id.bytes
             await ledger.post(tenant_id, posting_of(disbursement(loan, 1)))
-            background.call(setattr, proxy, "trap", swallowing())
+            background.call(setattr, proxy, "trap", trap)
             return await ledger.post(tenant_id, posting_of(disbursement(loan, 2)))
 
-    assert isinstance(asyncio.run(scenario()), Posted)
+    return asyncio.run(scenario())
+
+
+def test_a_commit_whose_answer_is_swallowed_is_answered_as_posted_and_once(
+    proxy: Proxy, background: Background
+) -> None:
+    books = Books(proxy._direct)
+    assert isinstance(lend_twice(proxy, background, books, swallowing()), Posted)
     assert books.fetch("SELECT principal_minor FROM loans WHERE tenant_id = %s") == [(3,)]
 
 
@@ -131,16 +136,8 @@ def test_a_session_lost_with_locks_held_is_ended_and_the_posting_goes_on(
     """All but the COMMIT has arrived, nothing more ever does, not even the end of the link: no
     timeout of PostgreSQL's counts in the middle of a pipeline."""
     books = Books(proxy._direct)
-    loan = uuid.uuid4()
-
-    async def scenario() -> Outcome:
-        async with open_ledger(proxy.database_url) as ledger:
-            tenant_id = books.tenant_id.bytes
-            await ledger.post(tenant_id, posting_of(disbursement(loan, 1)))
-            background.call(setattr, proxy, "trap", Trap(Moment.BEFORE, Effect.STALL, 3_600, 1))
-            return await ledger.post(tenant_id, posting_of(disbursement(loan, 2)))
-
-    assert isinstance(asyncio.run(scenario()), Posted), (
+    trap = Trap(Moment.BEFORE, Effect.STALL, 3_600, 1)
+    assert isinstance(lend_twice(proxy, background, books, trap), Posted), (
         "its loan was free before it had to be given up"
     )
     assert books.fetch("SELECT principal_minor FROM loans WHERE tenant_id = %s") == [(3,)]
