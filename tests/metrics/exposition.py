@@ -8,10 +8,18 @@ from prometheus_client.core import Metric
 import hpts.server  # noqa: F401  (declares all that a server counts)
 from hpts.metrics.collector import WorkersCollector
 from hpts.metrics.database import DatabaseCollector
-from hpts.store.vital_signs import Reconciled, Relayed, Standby, TenantSigns, VitalSigns
+from hpts.store.vital_signs import (
+    DeadVersions,
+    Reconciled,
+    Relayed,
+    Standby,
+    TenantSigns,
+    VitalSigns,
+)
 
 SIGNS = VitalSigns(
     (Standby("standby", 1, 0.5),),
+    (DeadVersions("ledger_heads", 1.0),),
     (TenantSigns(uuid.UUID(int=1), 1, Reconciled(1.0, 0, False), Relayed(0, 0.0, 0, 0)),),
 )
 SUFFIXES = {"histogram": ("_bucket", "_count", "_sum"), "counter": ("_total",), "gauge": ("",)}

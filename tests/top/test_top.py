@@ -45,6 +45,10 @@ def look(at: float, count: int, *, slow: int = 0, failed: int = 0) -> Scrape:
         "hpts_lane_wait_seconds_count": [Series({"tenant": TENANT}, count)],
         "hpts_refusals_total": [Series({"code": "overloaded"}, failed)],
         "hpts_reconciliation_mismatched_accounts": [Series({"tenant": TENANT}, 0)],
+        "hpts_dead_versions_per_row": [
+            Series({"table": "ledger_heads"}, 12_345.6),
+            Series({"table": "account_totals"}, 7),
+        ],
         "hpts_standby_lag_bytes": [Series({"standby": "berlin"}, 3_000_000)],
         "hpts_standby_lag_seconds": [Series({"standby": "berlin"}, 1.5)],
     }
@@ -88,6 +92,8 @@ def test_the_screen_has_rates_latencies_lanes_objectives_and_lags() -> None:
     assert "write_latency uses 20.0x of its budget" in text
     assert "refused: overloaded 30" in text
     assert "3.0 MB, 1.5 s behind" in text
+    (dead,) = [line for line in text.splitlines() if "dead versions of a row" in line]
+    assert "12,346" in dead
     assert "2 workers" in text
 
 

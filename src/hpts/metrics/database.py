@@ -60,7 +60,7 @@ class DatabaseCollector(Collector):
             "Whether the database told its state when it was asked last.",
             value=int(signs is not None),
         )
-        yield from _metrics_of(signs or VitalSigns((), ()))
+        yield from _metrics_of(signs or VitalSigns((), (), ()))
 
     def _latest(self) -> "Future[VitalSigns | None]":
         with self._guard:
@@ -90,7 +90,14 @@ def _metrics_of(signs: VitalSigns) -> Iterator[Metric]:
     for standby in signs.standbys:
         behind.add_metric([standby.name], standby.behind_bytes)
         late.add_metric([standby.name], standby.behind_seconds or 0.0)
-    yield from (behind, late)
+    dead = GaugeMetricFamily(
+        "hpts_dead_versions_per_row",
+        "Versions of a row that no longer count, and that every lookup of it passes.",
+        labels=["table"],
+    )
+    for versions in signs.dead_versions:
+        dead.add_metric([versions.table], versions.per_row)
+    yield from (behind, late, dead)
     yield from _tenants(signs)
 
 

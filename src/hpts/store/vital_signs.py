@@ -1,4 +1,5 @@
-"""What the database says of the ledger's state, for operators: standbys, reconciliations, relays.
+"""What the database says of the ledger's state, for operators: standbys, dead versions of rows,
+reconciliations, relays.
 
 Read in one short connection that gives up soon: an operator asks every few seconds, and most of all
 when the database is in trouble. It changes nothing and shows no amount.
@@ -32,6 +33,14 @@ class Standby(msgspec.Struct, frozen=True):
     behind_seconds: float | None
 
 
+class DeadVersions(msgspec.Struct, frozen=True):
+    """Versions of a table's rows that no longer count, for each row that does. Thousands mean that
+    a transaction open for long keeps them: each lookup of a row passes all of its versions."""
+
+    table: str
+    per_row: float
+
+
 class Reconciled(msgspec.Struct, frozen=True):
     """A tenant's latest reconciliation."""
 
@@ -61,6 +70,7 @@ class TenantSigns(msgspec.Struct, frozen=True):
 
 class VitalSigns(msgspec.Struct, frozen=True):
     standbys: tuple[Standby, ...]
+    dead_versions: tuple[DeadVersions, ...]
     tenants: tuple[TenantSigns, ...]
 
 
@@ -87,11 +97,13 @@ def _read(
     for statement in SESSION:
         connection.execute(statement.encode())
     standbys = connection.execute(sql("read_replication").encode()).fetchall()
+    dead = connection.execute(sql("read_dead_versions").encode()).fetchall()
     connection.execute("SET ROLE hpts_app")
     active = [row[0] for row in connection.execute(sql("list_active_tenants").encode()).fetchall()]
     active.sort(key=lambda tenant_id: tenant_id not in wanted)
     return VitalSigns(
         tuple(Standby(*row) for row in standbys),
+        tuple(DeadVersions(*row) for row in dead),
         tuple(_read_tenant(connection, tenant_id) for tenant_id in active[:tenants_max]),
     )
 

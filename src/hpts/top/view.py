@@ -225,7 +225,14 @@ def _drift(count: float) -> Text:
     return Text("none", style="green") if not count else Text(f"{count:.0f}", style="bold red")
 
 
+def _versions(per_row: float) -> Text:
+    return Text(f"{per_row:,.0f}", style="bold red" if per_row > DEAD_VERSIONS_MANY else "")
+
+
+DEAD_VERSIONS_MANY = 10_000
+"""As the alert HptsSnapshotIsHeld of deploy/grafana has it: payments are half as fast by then."""
 BOOKS: Iterable[tuple[str, str, Callable[[float], RenderableType]]] = (
+    ("hpts_dead_versions_per_row", "dead versions of a row", _versions),
     ("hpts_reconciliation_age_seconds", "oldest reconciliation", _age),
     ("hpts_reconciliation_mismatched_accounts", "accounts that drifted", _drift),
     ("hpts_relay_lag_seconds", "slowest webhook endpoint behind", _late),
