@@ -281,6 +281,27 @@ def test_workers_that_fold_at_once_fold_each_block_once(database_url: str, seed:
     assert drift(books) == []
 
 
+@pytest.mark.parametrize("bits", [15, 31])
+def test_a_chain_is_folded_past_the_largest_number_of_each_type(
+    database_url: str, bits: int
+) -> None:
+    """psycopg sends a number in the smallest type that holds it, and a sum of two may not."""
+    books, loan_id = Books(database_url), uuid.uuid4()
+    number = 2**bits - 3
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "UPDATE ledger_heads SET block_number = %s WHERE tenant_id = %s",
+            (number, books.tenant_id),
+        )
+        connection.execute(
+            "INSERT INTO known_progress VALUES (%s, %s, %s, 0)",
+            (books.tenant_id, number, uuid.UUID(int=0)),
+        )
+    books.post_each(disbursement(loan_id, 10), *(payment(loan_id, 1) for _ in range(4)))
+    assert asyncio.run(fold_all(database_url, books.tenant_id.bytes)) == 5
+    assert drift(books) == []
+
+
 @pytest.mark.parametrize(
     ("text", "microseconds"),
     [

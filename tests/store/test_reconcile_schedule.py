@@ -132,6 +132,16 @@ def test_a_suspended_tenant_is_left_alone(books: Books) -> None:
     assert progress_of(books) is None
 
 
+def test_totals_by_posting_that_cannot_be_added_to_hold_up_no_reconciliation(books: Books) -> None:
+    books.tamper(
+        "INSERT INTO known_day_totals SELECT %(tenant)s, 2000, 'USD', 'S', day, %(day)s, 0,"
+        " 9223372036854775807 FROM (VALUES (%(day)s - 1), (%(day)s), (%(day)s + 1)) AS near (day)",
+        day=today(),
+    )
+    with scheduled(books.database_url):
+        wait_until(lambda: progress_of(books) is not None)
+
+
 def test_a_drift_is_described_in_a_line(books: Books) -> None:
     assert reconcile(books.database_url, books.tenant_id, None).is_sound
     books.post(payment(ONE, 5))

@@ -122,6 +122,8 @@ class ReconcileSchedule:
                     return
         except TenantUnknown:
             return  # suspended meanwhile
+        except Exception as error:  # reconciling needs none of it; the next round may do better
+            logger.error("folding totals by posting of tenant %s: %r", tenant_id, error)
 
     def _reconcile(self, tenant_id: uuid.UUID, *, is_full: bool) -> None:
         try:

@@ -26,7 +26,7 @@ WITH RECURSIVE taken AS (
             LIMIT block.entry_count
         ) AS entry
     ) AS counted
-    WHERE taken.reached < %(lines_max)s AND block.block_number <= %(after_block)s + %(blocks_max)s
+    WHERE taken.reached < %(lines_max)s AND block.block_number <= %(after_block)s::bigint + %(blocks_max)s
 )
 SELECT block_number, first_entry_id, entry_count
 FROM taken
