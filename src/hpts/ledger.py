@@ -17,7 +17,7 @@ from functools import partial
 from hpts.batch_meters import FAILED, BatchTimes, meter_of
 from hpts.decisions import Decisions, audit_event_of
 from hpts.domain import limits
-from hpts.domain.accounts import Account, Chart, chart_of
+from hpts.domain.accounts import Chart
 from hpts.domain.accrual import Accrual
 from hpts.domain.rejections import Refusal, Rejection
 from hpts.domain.reversal import Reversal
@@ -218,12 +218,7 @@ class Ledger:
         """The tenant's account codes by role. Raises TenantUnknown, ConnectionLost."""
         chart = self._charts.get(tenant_id)
         if chart is None:
-            rows = await self.reads.chart(tenant_id)
-            chart = chart_of(
-                Account(int(code or 0), *((cell or b"").decode() for cell in others))
-                for code, *others in rows
-            )
-            self._charts[tenant_id] = chart
+            chart = self._charts[tenant_id] = await self.reads.chart(tenant_id)
         return chart
 
 

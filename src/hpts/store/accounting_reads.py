@@ -4,16 +4,16 @@ Each answer is of one moment, for it is one statement's. Reads take no locks and
 postings. Whoever calls turns rows into replies.
 """
 
-import uuid
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from hpts.domain.accounts import Account
 from hpts.domain.instants import Instant
 from hpts.store.known_reads import KnownReads, known_steps
-from hpts.store.reads import NEWEST, EntryRow, entry_of
+from hpts.store.reads import NEWEST, EntryRow, account_of, entry_of
 from hpts.store.tenancy import RunForTenant
-from hpts.store.wire import Rows, Step
+from hpts.store.text_format import array_text, encoded, text_of, text_or_none, text_step
+from hpts.store.wire import Rows
 
 
 class AccountSum(NamedTuple):
@@ -93,8 +93,8 @@ class AccountingReads:
 
     async def accounts(self, tenant_id: bytes) -> list[Account]:
         """The tenant's chart, in the order of codes."""
-        (accounts,) = await self._run(tenant_id, _step("read_accounts", tenant_id))
-        return _accounts(accounts)
+        (accounts,) = await self._run(tenant_id, text_step("read_accounts", tenant_id))
+        return [account_of(row) for row in accounts]
 
     async def trial_balance(
         self,
@@ -108,8 +108,8 @@ class AccountingReads:
         """The chart, and the sums of the accounts that were ever posted to in `layer` (a letter),
         by currency: all of them or one; all that is posted, or what is effective by a day; as far
         as it was known at an instant."""
-        which = (layer.encode(), _optional(currency))
-        chart = _step("read_accounts", tenant_id)
+        which = (layer.encode(), encoded(currency))
+        chart = text_step("read_accounts", tenant_id)
         if known_at is not None:
             steps = known_steps(
                 tenant_id,
@@ -123,15 +123,15 @@ class AccountingReads:
             self.known.note_backlog(tenant_id, backlog)
         elif as_of_date is None:
             accounts, sums = await self._run(
-                tenant_id, chart, _step("sum_trial_balance", tenant_id, *which)
+                tenant_id, chart, text_step("sum_trial_balance", tenant_id, *which)
             )
         else:
             day = as_of_date.encode()
             accounts, sums = await self._run(
-                tenant_id, chart, _step("sum_trial_balance_as_of", tenant_id, *which, day)
+                tenant_id, chart, text_step("sum_trial_balance_as_of", tenant_id, *which, day)
             )
-        return _accounts(accounts), [
-            AccountSum(int(code or 0), _text(currency), int(debit or 0), int(credit or 0))
+        return [account_of(row) for row in accounts], [
+            AccountSum(int(code or 0), text_of(currency), int(debit or 0), int(credit or 0))
             for code, currency, debit, credit in sums
         ]
 
@@ -142,14 +142,14 @@ class AccountingReads:
         Without a day it begins with nothing."""
         (rows,) = await self._run(
             tenant_id,
-            _step(
-                "open_account_statement", tenant_id, *key.parameters, _optional(from_date), NEWEST
+            text_step(
+                "open_account_statement", tenant_id, *key.parameters, encoded(from_date), NEWEST
             ),
         )
         if not rows:
             return None
         *account, debits_less_credits, newest = rows[0]
-        return Opening(_account(account), int(debits_less_credits or 0), _text_or_none(newest))
+        return Opening(account_of(account), int(debits_less_credits or 0), text_or_none(newest))
 
     async def account_entries(
         self,
@@ -167,7 +167,7 @@ class AccountingReads:
         do not touch the account are among them. None when there is no such day."""
         (rows,) = await self._run(
             tenant_id,
-            _step(
+            text_step(
                 "read_account_entries",
                 tenant_id,
                 *key.parameters,
@@ -180,28 +180,28 @@ class AccountingReads:
         )
         if not rows:
             return None
-        return _text(rows[0][2]), [entry_of(row) for row in rows if row[0] is not None]
+        return text_of(rows[0][2]), [entry_of(row) for row in rows if row[0] is not None]
 
     async def account_lines(self, tenant_id: bytes, key: AccountKey, entry_ids: list[str]) -> Rows:
         """The account's lines in the entries, entry by entry in their order, as `lines` has it."""
         (lines,) = await self._run(
             tenant_id,
-            _step("read_account_lines", tenant_id, _array(entry_ids), *key.parameters),
+            text_step("read_account_lines", tenant_id, array_text(entry_ids), *key.parameters),
         )
         return lines
 
     async def loan(self, tenant_id: bytes, loan_id: str) -> LoanFacts | None:
         """The loan, or None when there is no such loan."""
-        (rows,) = await self._run(tenant_id, _step("read_loan", tenant_id, loan_id.encode()))
+        (rows,) = await self._run(tenant_id, text_step("read_loan", tenant_id, loan_id.encode()))
         if not rows:
             return None
         found, borrower, currency, opened_at, first_day, disbursed, last_activity = rows[0]
         return LoanFacts(
-            _text(found),
-            _text(borrower),
-            _text(currency),
+            text_of(found),
+            text_of(borrower),
+            text_of(currency),
             int(opened_at or 0),
-            _text(first_day),
+            text_of(first_day),
             int(disbursed or 0),
             int(last_activity or 0),
         )
@@ -209,9 +209,9 @@ class AccountingReads:
     async def loan_terms(self, tenant_id: bytes, loan_id: str) -> LoanTerms | None:
         """Where the loan's statement begins, or None when there is no such loan."""
         (rows,) = await self._run(
-            tenant_id, _step("open_loan_statement", tenant_id, loan_id.encode())
+            tenant_id, text_step("open_loan_statement", tenant_id, loan_id.encode())
         )
-        return LoanTerms(*map(_text, rows[0])) if rows else None
+        return LoanTerms(*map(text_of, rows[0])) if rows else None
 
     async def loan_changes(
         self,
@@ -229,13 +229,13 @@ class AccountingReads:
         posted after `newest_entry_id` do not count."""
         (rows,) = await self._run(
             tenant_id,
-            _step(
+            text_step(
                 "read_loan_statement",
                 tenant_id,
                 loan_id.encode(),
                 after_date.encode(),
                 after_entry_id.encode(),
-                _optional(to_date),
+                encoded(to_date),
                 newest_entry_id.encode(),
                 b"%d" % count,
             ),
@@ -245,7 +245,7 @@ class AccountingReads:
 
     async def last_block(self, tenant_id: bytes) -> int:
         """The number of the tenant's newest block, 0 where there is none."""
-        (rows,) = await self._run(tenant_id, _step("read_last_block", tenant_id))
+        (rows,) = await self._run(tenant_id, text_step("read_last_block", tenant_id))
         return int(rows[0][0] or 0)
 
     async def journal_entries(
@@ -255,7 +255,7 @@ class AccountingReads:
         most `count` entries, or those of one block."""
         (rows,) = await self._run(
             tenant_id,
-            _step(
+            text_step(
                 "read_journal_entries",
                 tenant_id,
                 b"%d" % after_block,
@@ -268,47 +268,20 @@ class AccountingReads:
     async def lines(self, tenant_id: bytes, entry_ids: list[str]) -> Rows:
         """The lines of the entries, entry by entry in their order: rows of read_lines, for there
         may be a million of them."""
-        (lines,) = await self._run(tenant_id, _step("read_lines", tenant_id, _array(entry_ids)))
+        (lines,) = await self._run(
+            tenant_id, text_step("read_lines", tenant_id, array_text(entry_ids))
+        )
         return lines
-
-
-def _step(statement: str, tenant_id: bytes, *parameters: bytes | None) -> Step:
-    return Step(statement, (str(uuid.UUID(bytes=tenant_id)).encode(), *parameters), True)
-
-
-def _text(cell: bytes | None) -> str:
-    return (cell or b"").decode()
-
-
-def _text_or_none(cell: bytes | None) -> str | None:
-    return None if cell is None else cell.decode()
-
-
-def _optional(text: str | None) -> bytes | None:
-    return None if text is None else text.encode()
-
-
-def _array(entry_ids: list[str]) -> bytes:
-    return b"{" + ",".join(entry_ids).encode() + b"}"
-
-
-def _accounts(rows: Rows) -> list[Account]:
-    return [_account(row) for row in rows]
-
-
-def _account(row: Sequence[bytes | None]) -> Account:
-    code, *others = row
-    return Account(int(code or 0), *map(_text, others))
 
 
 def _loan_change(row: Sequence[bytes | None]) -> LoanChange:
     entry_id, event_type, effective_at, posted_at, reverses, details, *changes = row
     return LoanChange(
-        _text_or_none(entry_id),
-        _text(event_type),
-        _text(effective_at),
+        text_or_none(entry_id),
+        text_of(event_type),
+        text_of(effective_at),
         int(posted_at or 0),
-        _text_or_none(reverses),
+        text_or_none(reverses),
         details or b"{}",
         *(int(minor or 0) for minor in changes),
     )

@@ -16,9 +16,11 @@ import msgspec
 import psycopg
 
 from hpts.domain.audit import Action, AuditEvent, Origin
+from hpts.domain.identifiers import format_identifier
 from hpts.domain.limits import AUDIT_TEXT_LENGTH_MAX
 from hpts.store.pool import Pool
 from hpts.store.statements import AUDIT_STATEMENTS, sql
+from hpts.store.text_format import text_step
 from hpts.store.wire import CONNECT_SECONDS_MAX, Step
 from hpts.telemetry import logger
 
@@ -122,24 +124,20 @@ class AuditWriter:
         and PoolBusy."""
         async with self._pool.lease() as wire:
             if tenant_id != NO_TENANT.bytes:
-                tenant = uuid.UUID(bytes=tenant_id)
-                mark = Step("read_tenant_mark", (str(tenant).encode(),), True)
-                _, found = await wire.run([_enter(tenant_id), mark])
+                mark = text_step("read_tenant_mark", tenant_id)
+                _, found = await wire.run([text_step("enter_tenant", tenant_id), mark])
                 if not found:
+                    events = [_of_unknown_tenant(event, tenant_id) for event in events]
                     tenant_id = NO_TENANT.bytes
-                    events = [_of_unknown_tenant(event, tenant) for event in events]
-            await wire.run([_enter(tenant_id), *(audit_step(tenant_id, event) for event in events)])
+            steps = (audit_step(tenant_id, event) for event in events)
+            await wire.run([text_step("enter_tenant", tenant_id), *steps])
 
     def close(self) -> None:
         self._pool.close()
 
 
-def _enter(tenant_id: bytes) -> Step:
-    return Step("enter_tenant", (str(uuid.UUID(bytes=tenant_id)).encode(),), True)
-
-
-def _of_unknown_tenant(event: AuditEvent, tenant_id: uuid.UUID) -> AuditEvent:
-    details = {"tenant_id": str(tenant_id), **msgspec.json.decode(event.details)}
+def _of_unknown_tenant(event: AuditEvent, tenant_id: bytes) -> AuditEvent:
+    details = {"tenant_id": format_identifier(tenant_id), **msgspec.json.decode(event.details)}
     return msgspec.structs.replace(event, details=msgspec.json.encode(details))
 
 

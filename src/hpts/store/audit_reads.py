@@ -1,11 +1,10 @@
 """The audit events of one tenant, as the API shows them: one round trip a page, no locks."""
 
-import uuid
 from typing import NamedTuple
 
 from hpts.store.pool import Pool
 from hpts.store.tenancy import run_for_tenant
-from hpts.store.wire import Step
+from hpts.store.text_format import identifier_text, text_step
 
 
 class AuditEventRow(NamedTuple):
@@ -44,14 +43,10 @@ class AuditReads:
     ) -> list[AuditEventRow]:
         """At most `count` events whose ids are from `since` to just before `before`, newest
         first."""
-        bounds = (_uuid(tenant_id), _uuid(since), _uuid(before), b"%d" % count)
-        query = Step("read_audit_events", (*bounds, action, outcome, actor), True)
+        bounds = (identifier_text(since), identifier_text(before), b"%d" % count)
+        query = text_step("read_audit_events", tenant_id, *bounds, action, outcome, actor)
         (events,) = await run_for_tenant(self._pool, tenant_id, query)
         return [_audit_event(row) for row in events]
-
-
-def _uuid(identifier: bytes) -> bytes:
-    return str(uuid.UUID(bytes=identifier)).encode()
 
 
 def _audit_event(row: tuple[bytes | None, ...]) -> AuditEventRow:

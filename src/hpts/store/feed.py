@@ -13,6 +13,7 @@ from hpts.domain import limits
 from hpts.store.pool import Pool
 from hpts.store.reads import EntryRow, LineRow, entry_of, line_of
 from hpts.store.tenancy import run_for_tenant
+from hpts.store.text_format import array_text, text_of, text_step
 from hpts.store.wire import Rows, Step
 
 HASH_BYTES = 8
@@ -108,7 +109,7 @@ class Feed:
     async def latest(self, tenant_id: bytes) -> Position:
         """Behind everything that is committed."""
         (rows,) = await run_for_tenant(
-            self._pool, tenant_id, Step("read_newest_block", (_uuid(tenant_id),), True)
+            self._pool, tenant_id, text_step("read_newest_block", tenant_id)
         )
         return _block(rows[0]).behind(_block(rows[0]).entry_count) if rows else START
 
@@ -141,7 +142,7 @@ class Feed:
         (rows,) = await run_for_tenant(
             self._pool,
             tenant_id,
-            _step("read_headlines", tenant_id, *_ranges(pieces), b"%d" % count),
+            text_step("read_headlines", tenant_id, *_ranges(pieces), b"%d" % count),
         )
         places = _placed([(row[0], b"0") for row in rows], pieces)
         found = [_headline(row, _behind(place)) for row, place in zip(rows, places, strict=True)]
@@ -155,7 +156,7 @@ class Feed:
         (rows,) = await run_for_tenant(
             self._pool,
             tenant_id,
-            _step(
+            text_step(
                 "read_open_deliveries",
                 tenant_id,
                 endpoint_id.encode(),
@@ -186,16 +187,16 @@ class Feed:
         (rows,) = await run_for_tenant(
             self._pool,
             tenant_id,
-            _step("read_next_attempts", tenant_id, endpoint_id.encode(), _array(entry_ids)),
+            text_step("read_next_attempts", tenant_id, endpoint_id.encode(), array_text(entry_ids)),
         )
-        return {(entry_id or b"").decode(): float(at or 0) for entry_id, at in rows}
+        return {text_of(entry_id): float(at or 0) for entry_id, at in rows}
 
     async def _blocks(self, tenant_id: bytes, after: Position, count: int) -> list[Block]:
         """The blocks from the position's own on, which must be the one that it was."""
         (rows,) = await run_for_tenant(
             self._pool,
             tenant_id,
-            _step("read_feed_blocks", tenant_id, b"%d" % after.block_number, b"%d" % count),
+            text_step("read_feed_blocks", tenant_id, b"%d" % after.block_number, b"%d" % count),
         )
         blocks = [_block(row) for row in rows]
         if after == START:
@@ -224,7 +225,7 @@ class Feed:
         (rows,) = await run_for_tenant(
             self._pool,
             tenant_id,
-            _step(
+            text_step(
                 "find_feed_entries",
                 tenant_id,
                 *_ranges(pieces),
@@ -244,14 +245,14 @@ class Feed:
         (fitting,) = await run_for_tenant(
             self._pool,
             tenant_id,
-            _step(
+            text_step(
                 "find_entries_of_account",
                 tenant_id,
-                _array([one.entry_id for one in looked_through]),
+                array_text([one.entry_id for one in looked_through]),
                 wanted.account_code,
             ),
         )
-        kept = {(row[0] or b"").decode() for row in fitting}
+        kept = {text_of(row[0]) for row in fitting}
         return [one for one in looked_through if one.entry_id in kept], end
 
     async def _read(
@@ -262,8 +263,8 @@ class Feed:
         entries, lines = await run_for_tenant(
             self._pool,
             tenant_id,
-            _step("read_entries", tenant_id, _array(entry_ids)),
-            _step("read_lines", tenant_id, _array(entry_ids)),
+            text_step("read_entries", tenant_id, array_text(entry_ids)),
+            text_step("read_lines", tenant_id, array_text(entry_ids)),
         )
         by_entry: dict[str, list[LineRow]] = {entry_id: [] for entry_id in entry_ids}
         for line in map(line_of, lines):
@@ -290,18 +291,18 @@ def _first_pieces(
 def _ranges(pieces: list[tuple[Block, int]]) -> tuple[bytes, bytes]:
     """The first and the last identifiers of the pieces."""
     return (
-        _array([_format(block.first + skipped) for block, skipped in pieces]),
-        _array([_format(block.first + block.entry_count - 1) for block, _ in pieces]),
+        array_text([_format(block.first + skipped) for block, skipped in pieces]),
+        array_text([_format(block.first + block.entry_count - 1) for block, _ in pieces]),
     )
 
 
 def _headline(row: tuple[bytes | None, ...], position: Position) -> Headline:
     entry_id, event_type, posted_at, correlation_id, loan_ids = row
     return Headline(
-        (entry_id or b"").decode(),
-        (event_type or b"").decode(),
+        text_of(entry_id),
+        text_of(event_type),
         int(posted_at or 0),
-        (correlation_id or b"").decode(),
+        text_of(correlation_id),
         tuple(loan_ids.decode().split(",")) if loan_ids else (),
         position,
     )
@@ -313,7 +314,7 @@ def _placed(rows: Rows, pieces: list[tuple[Block, int]]) -> list[Found]:
     blocks = iter(pieces)
     block, _ = next(blocks)
     for entry_id, line_count in rows:
-        text = (entry_id or b"").decode()
+        text = text_of(entry_id)
         number = uuid.UUID(text).int
         while not block.first <= number < block.first + block.entry_count:
             block, _ = next(blocks)
@@ -339,23 +340,11 @@ def _block(row: tuple[bytes | None, ...]) -> Block:
     number, first, count, block_hash = row
     return Block(
         int(number or 0),
-        uuid.UUID((first or b"").decode()).int,
+        uuid.UUID(text_of(first)).int,
         int(count or 0),
         bytes.fromhex((block_hash or b"").decode().removeprefix("\\x"))[:HASH_BYTES],
     )
 
 
-def _step(statement: str, tenant_id: bytes, *parameters: bytes | None) -> Step:
-    return Step(statement, (_uuid(tenant_id), *parameters), True)
-
-
-def _uuid(identifier: bytes) -> bytes:
-    return str(uuid.UUID(bytes=identifier)).encode()
-
-
 def _format(number: int) -> str:
     return str(uuid.UUID(int=number))
-
-
-def _array(identifiers: Sequence[str]) -> bytes:
-    return ("{" + ",".join(identifiers) + "}").encode()

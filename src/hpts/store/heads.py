@@ -5,11 +5,11 @@ shares; here a posting pays nothing. Nobody waits, nothing is read.
 """
 
 import asyncio
-import uuid
 
 from hpts.domain import limits
 from hpts.store.pool import Pool, PoolBusy
-from hpts.store.wire import ConnectionLost, StatementFailed, Step
+from hpts.store.text_format import text_step
+from hpts.store.wire import ConnectionLost, StatementFailed
 
 
 class Heads:
@@ -82,8 +82,7 @@ class Heads:
         """One round trip: the heads of some tenants, each as the tenant itself sees it."""
         steps = []
         for tenant_id in tenants:
-            tenant = (str(uuid.UUID(bytes=tenant_id)).encode(),)
-            steps += [Step("enter_tenant", tenant, True), Step("read_last_block", tenant, True)]
+            steps += [text_step("enter_tenant", tenant_id), text_step("read_last_block", tenant_id)]
         async with self._pool.lease() as wire:
             rows = await wire.run(steps)
         for tenant_id, heads in zip(tenants, rows[1::2], strict=True):

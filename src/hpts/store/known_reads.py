@@ -5,7 +5,6 @@ line by line, which only takes longer. A read that finds much of that has it fol
 """
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from hpts.domain.instants import Instant
 from hpts.domain.limits import UNFOLDED_BLOCKS_MAX
 from hpts.store.reads import AccountRow
 from hpts.store.tenancy import RunForTenant
+from hpts.store.text_format import identifier_text, text_of, text_step
 from hpts.store.wire import Rows, Step
 from hpts.telemetry import logger
 
@@ -65,24 +65,20 @@ def known_steps(
     as_of_date: str | None,
 ) -> list[Step]:
     """The sums by account and currency, then how many blocks are not folded yet."""
-    tenant = str(uuid.UUID(bytes=tenant_id)).encode()
     return [
-        Step(
+        text_step(
             "sum_known",
-            (
-                tenant,
-                layer,
-                currency,
-                (as_of_date or FOR_EVER).encode(),
-                _uuid(known_at.before_entry_id),
-                _uuid(known_at.day_entry_id),
-                known_at.month.isoformat().encode(),
-                known_at.day.isoformat().encode(),
-                account_code,
-            ),
-            True,
+            tenant_id,
+            layer,
+            currency,
+            (as_of_date or FOR_EVER).encode(),
+            identifier_text(known_at.before_entry_id),
+            identifier_text(known_at.day_entry_id),
+            known_at.month.isoformat().encode(),
+            known_at.day.isoformat().encode(),
+            account_code,
         ),
-        Step("read_known_backlog", (tenant,), True),
+        text_step("read_known_backlog", tenant_id),
     ]
 
 
@@ -107,10 +103,9 @@ class KnownReads:
     ) -> AccountRow | None:
         """An account's totals as they were known, of a day or of all days; None when the chart has
         no such account."""
-        tenant = str(uuid.UUID(bytes=tenant_id)).encode()
         accounts, sums, backlog = await self._run(
             tenant_id,
-            Step("read_account", (tenant, account_code), True),
+            text_step("read_account", tenant_id, account_code),
             *known_steps(
                 tenant_id,
                 known_at,
@@ -123,7 +118,7 @@ class KnownReads:
         self.note_backlog(tenant_id, backlog)
         if not accounts:
             return None
-        name, normal_balance = ((cell or b"").decode() for cell in accounts[0])
+        name, normal_balance = (text_of(cell) for cell in accounts[0])
         debit, credit = (int(minor or 0) for minor in sums[0][2:]) if sums else (0, 0)
         return AccountRow(name, normal_balance, debit, credit)
 
@@ -149,23 +144,19 @@ class KnownReads:
         if after is not None:
             following = int.from_bytes(after, "big") + 1
             first = min(following, LAST_IDENTIFIER).to_bytes(16, "big")
-        tenant = str(uuid.UUID(bytes=tenant_id)).encode()
         (rows,) = await self._run(
             tenant_id,
-            Step(
+            text_step(
                 "read_restatement",
-                (
-                    tenant,
-                    query.account_code,
-                    query.currency,
-                    query.layer,
-                    query.as_of_date.encode(),
-                    _uuid(first),
-                    _uuid(query.known_to.before_entry_id),
-                    b"%d" % count,
-                    _uuid(query.day_end.before_entry_id),
-                ),
-                True,
+                tenant_id,
+                query.account_code,
+                query.currency,
+                query.layer,
+                query.as_of_date.encode(),
+                identifier_text(first),
+                identifier_text(query.known_to.before_entry_id),
+                b"%d" % count,
+                identifier_text(query.day_end.before_entry_id),
             ),
         )
         return Restated(before_row, after_row, [_restated(row) for row in rows])
@@ -195,14 +186,10 @@ def _restated(row: tuple[bytes | None, ...]) -> RestatedEntry:
     entry_id, event_type, effective_at, *numbers = row
     posted_at, debit, credit = (int(number or 0) for number in numbers)
     return RestatedEntry(
-        (entry_id or b"").decode(),
-        (event_type or b"").decode(),
-        (effective_at or b"").decode(),
+        text_of(entry_id),
+        text_of(event_type),
+        text_of(effective_at),
         posted_at,
         debit,
         credit,
     )
-
-
-def _uuid(identifier: bytes) -> bytes:
-    return str(uuid.UUID(bytes=identifier)).encode()

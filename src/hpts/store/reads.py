@@ -3,16 +3,24 @@
 Reads take no locks and see only committed postings. Whoever calls turns rows into replies.
 """
 
-import uuid
+from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
+from hpts.domain.accounts import Account, Chart, chart_of
 from hpts.domain.entries import day_of
 from hpts.domain.instants import Instant
 from hpts.store.loan_reads import LoanReads, LoanRow
 from hpts.store.periods import PeriodRow
 from hpts.store.pool import Pool
 from hpts.store.tenancy import RunForTenant, run_for_tenant
+from hpts.store.text_format import (
+    array_text,
+    identifier_text,
+    text_of,
+    text_or_none,
+    text_step,
+)
 from hpts.store.wire import Rows, Step
 
 NEWEST = b"ffffffff-ffff-ffff-ffff-ffffffffffff"
@@ -69,12 +77,12 @@ class Reads:
         """Close the idle connections."""
         self._pool.close()
 
-    async def chart(self, tenant_id: bytes) -> Rows:
-        """The tenant's accounts: code, name, type, normal balance, role."""
+    async def chart(self, tenant_id: bytes) -> Chart:
+        """The tenant's account codes by role."""
         (accounts,) = await run_for_tenant(
-            self._pool, tenant_id, Step("read_accounts", (_uuid(tenant_id),), True)
+            self._pool, tenant_id, text_step("read_accounts", tenant_id)
         )
-        return accounts
+        return chart_of(account_of(row) for row in accounts)
 
     async def check_tenant(self, tenant_id: bytes) -> None:
         """Raises TenantUnknown unless the tenant is active at this moment."""
@@ -82,10 +90,9 @@ class Reads:
 
     async def requires_mtls(self, tenant_id: bytes) -> bool | None:
         """Whether the tenant must come over mutual TLS; None when there is no such tenant."""
-        tenant = (_uuid(tenant_id),)
         async with self._pool.lease() as wire:
             _, marks = await wire.run(
-                [Step("enter_tenant", tenant, True), Step("read_tenant_mark", tenant, True)]
+                [text_step("enter_tenant", tenant_id), text_step("read_tenant_mark", tenant_id)]
             )
         return marks[0][0] == b"t" if marks else None
 
@@ -104,13 +111,13 @@ class Reads:
         it was known at an instant, and the newest posting counted."""
         loans, sums = await self._run(
             tenant_id,
-            _step("read_loan_balance", tenant_id, _uuid(loan_id)),
-            _step(
+            text_step("read_loan_balance", tenant_id, identifier_text(loan_id)),
+            text_step(
                 "sum_loan_lines",
                 tenant_id,
-                _uuid(loan_id),
+                identifier_text(loan_id),
                 (as_of_date or "infinity").encode(),
-                NEWEST if known_at is None else _uuid(known_at.before_entry_id),
+                NEWEST if known_at is None else identifier_text(known_at.before_entry_id),
             ),
         )
         newest = max((int(row[2]) for row in sums if row[2] is not None), default=None)
@@ -128,27 +135,27 @@ class Reads:
         key = (account_code, currency, layer)
         accounts, sums = await self._run(
             tenant_id,
-            _step("read_account", tenant_id, account_code),
-            _step("sum_account_now", tenant_id, *key)
+            text_step("read_account", tenant_id, account_code),
+            text_step("sum_account_now", tenant_id, *key)
             if as_of is None
-            else _step("sum_account_as_of", tenant_id, *key, as_of),
+            else text_step("sum_account_as_of", tenant_id, *key, as_of),
         )
         if not accounts:
             return None
         name, normal_balance = accounts[0]
         return AccountRow(
-            _text(name), _text(normal_balance), int(sums[0][0] or 0), int(sums[0][1] or 0)
+            text_of(name), text_of(normal_balance), int(sums[0][0] or 0), int(sums[0][1] or 0)
         )
 
     async def entry(
         self, tenant_id: bytes, entry_id: bytes
     ) -> tuple[EntryRow, list[LineRow]] | None:
         """One entry with its lines, or None."""
-        text = _uuid(entry_id)
+        text = identifier_text(entry_id)
         entries, lines = await self._run(
             tenant_id,
-            _step("read_entry", tenant_id, text),
-            _step("read_lines", tenant_id, b"{" + text + b"}"),
+            text_step("read_entry", tenant_id, text),
+            text_step("read_lines", tenant_id, b"{" + text + b"}"),
         )
         if not entries:
             return None
@@ -168,12 +175,12 @@ class Reads:
         """At most `count` entries of the loan, newest first; None when there is no such loan."""
         loans, entries = await self._run(
             tenant_id,
-            _step("read_loan_balance", tenant_id, _uuid(loan_id)),
-            _step(
+            text_step("read_loan_balance", tenant_id, identifier_text(loan_id)),
+            text_step(
                 "read_loan_entries",
                 tenant_id,
-                _uuid(loan_id),
-                _uuid(before) if before else NEWEST,
+                identifier_text(loan_id),
+                identifier_text(before) if before else NEWEST,
                 b"%d" % count,
                 from_date,
                 to_date,
@@ -184,8 +191,9 @@ class Reads:
 
     async def lines(self, tenant_id: bytes, entry_ids: list[str]) -> list[LineRow]:
         """The lines of the entries, entry by entry in their order."""
-        wanted = "{" + ",".join(entry_ids) + "}"
-        (lines,) = await self._run(tenant_id, _step("read_lines", tenant_id, wanted.encode()))
+        (lines,) = await self._run(
+            tenant_id, text_step("read_lines", tenant_id, array_text(entry_ids))
+        )
         return [line_of(row) for row in lines]
 
     async def period_records(self, tenant_id: bytes, *, before: int, count: int) -> list[PeriodRow]:
@@ -193,7 +201,7 @@ class Reads:
         (records,) = await run_for_tenant(
             self._pool,
             tenant_id,
-            _step("read_period_records", tenant_id, b"%d" % before, b"%d" % count),
+            text_step("read_period_records", tenant_id, b"%d" % before, b"%d" % count),
         )
         return [_period(row) for row in records]
 
@@ -204,27 +212,17 @@ class Reads:
         return int(row[0] or 0), row[1] == b"t"
 
 
-def _step(statement: str, tenant_id: bytes, *parameters: bytes | None) -> Step:
-    return Step(statement, (_uuid(tenant_id), *parameters), True)
-
-
-def _uuid(identifier: bytes) -> bytes:
-    return str(uuid.UUID(bytes=identifier)).encode()
-
-
-def _text(cell: bytes | None) -> str:
-    return (cell or b"").decode()
-
-
-def _optional(cell: bytes | None) -> str | None:
-    return None if cell is None else cell.decode()
-
-
 def _loan(rows: Rows) -> LoanRow | None:
     if not rows:
         return None
     currency, *numbers = rows[0]
-    return LoanRow(_text(currency), *(int(number or 0) for number in numbers))
+    return LoanRow(text_of(currency), *(int(number or 0) for number in numbers))
+
+
+def account_of(row: Sequence[bytes | None]) -> Account:
+    """A row of read_accounts."""
+    code, *others = row
+    return Account(int(code or 0), *map(text_of, others))
 
 
 def entry_of(row: tuple[bytes | None, ...]) -> EntryRow:
@@ -241,13 +239,13 @@ def entry_of(row: tuple[bytes | None, ...]) -> EntryRow:
         count,
     ) = row
     return EntryRow(
-        _text(entry_id),
-        _text(event_type),
-        _text(effective_at),
+        text_of(entry_id),
+        text_of(event_type),
+        text_of(effective_at),
         int(posted_at or 0),
-        _text(correlation_id),
-        _optional(reverses),
-        _text(actor),
+        text_of(correlation_id),
+        text_or_none(reverses),
+        text_of(actor),
         details or b"{}",
         int(count or 0),
     )
@@ -257,10 +255,10 @@ def _period(row: tuple[bytes | None, ...]) -> PeriodRow:
     number, kind, closed_through, reason, actor, recorded_at, block_number = row
     return PeriodRow(
         int(number or 0),
-        _text(kind),
+        text_of(kind),
         None if closed_through is None else day_of(date.fromisoformat(closed_through.decode())),
-        _text(reason),
-        _text(actor),
+        text_of(reason),
+        text_of(actor),
         int(recorded_at or 0),
         int(block_number or 0),
     )
@@ -270,13 +268,13 @@ def line_of(row: tuple[bytes | None, ...]) -> LineRow:
     """A row of read_lines."""
     entry_id, sequence, account, direction, amount, currency, layer, loan_id, borrower_id = row
     return LineRow(
-        _text(entry_id),
+        text_of(entry_id),
         int(sequence or 0),
         int(account or 0),
-        _text(direction),
-        _text(amount),
-        _text(currency),
-        _text(layer),
-        _optional(loan_id),
-        _optional(borrower_id),
+        text_of(direction),
+        text_of(amount),
+        text_of(currency),
+        text_of(layer),
+        text_or_none(loan_id),
+        text_or_none(borrower_id),
     )

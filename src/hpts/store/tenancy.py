@@ -1,10 +1,10 @@
 """Queries for one tenant: enters it, and refuses one that is not served."""
 
-import uuid
 from collections.abc import Awaitable
 from typing import Protocol
 
 from hpts.store.pool import Pool
+from hpts.store.text_format import text_step
 from hpts.store.wire import Rows, Step
 
 
@@ -36,5 +36,4 @@ async def run_for_tenant(
 
 def tenant_steps(tenant_id: bytes) -> tuple[Step, Step]:
     """Enter the tenant, and read whether it is served."""
-    tenant = (str(uuid.UUID(bytes=tenant_id)).encode(),)
-    return Step("enter_tenant", tenant, True), Step("read_tenant", tenant, True)
+    return text_step("enter_tenant", tenant_id), text_step("read_tenant", tenant_id)

@@ -18,7 +18,8 @@ from hpts.store.feed import Position
 from hpts.store.pool import Pool
 from hpts.store.statements import sql
 from hpts.store.tenancy import run_for_tenant
-from hpts.store.wire import Rows, Step
+from hpts.store.text_format import encoded, identifier_text, text_of, text_or_none, text_step
+from hpts.store.wire import Rows
 
 
 class EndpointRow(NamedTuple):
@@ -70,8 +71,9 @@ class WebhookReads:
         self, tenant_id: bytes, endpoint_id: bytes | None = None
     ) -> list[EndpointRow]:
         """The tenant's endpoints, or the one."""
+        wanted = None if endpoint_id is None else identifier_text(endpoint_id)
         (rows,) = await run_for_tenant(
-            self._pool, tenant_id, _step("read_webhook_endpoints", tenant_id, _uuid(endpoint_id))
+            self._pool, tenant_id, text_step("read_webhook_endpoints", tenant_id, wanted)
         )
         return endpoint_rows(rows)
 
@@ -88,14 +90,14 @@ class WebhookReads:
         (rows,) = await run_for_tenant(
             self._pool,
             tenant_id,
-            _step(
+            text_step(
                 "read_webhook_deliveries",
                 tenant_id,
-                _uuid(endpoint_id),
+                identifier_text(endpoint_id),
                 b"%d" % before[0],
                 b"%d" % before[1],
                 b"%d" % count,
-                None if status is None else status.encode(),
+                encoded(status),
             ),
         )
         return [_delivery(row) for row in rows]
@@ -223,19 +225,19 @@ def _endpoint(row: tuple[bytes | None, ...]) -> EndpointRow:
     endpoint_id, url, event_types, sealed, previous, until, created_at, created_by, *rest = row
     revision, block_number, entry_count, block_hash, moved_at = rest
     return EndpointRow(
-        (endpoint_id or b"").decode(),
-        (url or b"").decode(),
+        text_of(endpoint_id),
+        text_of(url),
         msgspec.json.decode(event_types or b"[]", type=tuple[str, ...]),
-        bytes.fromhex((sealed or b"").decode()),
+        bytes.fromhex(text_of(sealed)),
         None if previous is None else bytes.fromhex(previous.decode()),
         _number(until),
         int(created_at or 0),
-        (created_by or b"").decode(),
+        text_of(created_by),
         int(revision or 0),
         Position(
             int(block_number or 0),
             int(entry_count or 0),
-            bytes.fromhex((block_hash or b"").decode()),
+            bytes.fromhex(text_of(block_hash)),
         ),
         int(moved_at or 0),
     )
@@ -244,26 +246,18 @@ def _endpoint(row: tuple[bytes | None, ...]) -> EndpointRow:
 def _delivery(row: tuple[bytes | None, ...]) -> DeliveryRow:
     entry_id, block_number, place, status, attempts, first, last, following, response, error = row
     return DeliveryRow(
-        (entry_id or b"").decode(),
+        text_of(entry_id),
         int(block_number or 0),
         int(place or 0),
-        (status or b"").decode(),
+        text_of(status),
         int(attempts or 0),
         _number(first),
         _number(last),
         _number(following),
         _number(response),
-        None if error is None else error.decode(),
+        text_or_none(error),
     )
 
 
 def _number(cell: bytes | None) -> int | None:
     return None if cell is None else int(cell)
-
-
-def _step(statement: str, tenant_id: bytes, *parameters: bytes | None) -> Step:
-    return Step(statement, (_uuid(tenant_id), *parameters), True)
-
-
-def _uuid(identifier: bytes | None) -> bytes | None:
-    return None if identifier is None else str(uuid.UUID(bytes=identifier)).encode()
