@@ -17,11 +17,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
 )
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hpts import proofs
 
 VECTORS = Path(__file__).parent / "vectors"
 EVENTS = ("disbursement", "accrual", "payment_received", "reversal")
+TENANT = "39d1516d-cc03-4f62-8272-3e55794b43e0"
+VERIFY = ["verify", "accrual.json", "accrual-proof.json", "checkpoint-7.json", "--key", "key.pem"]
+UNKNOWN_CURVE = b"""-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoEcz1UBgi0DQgAE84c3AxPTS75w2cnT7f3Gy0lttZ6T
+TgaCkHMaXTd6ZDAZHamJsiUJtYyucu8qbr1VKlHMfNP0y9gZDlk9IS9f2Q==
+-----END PUBLIC KEY-----
+"""
 SIGNED_AGAIN = ("proof", ("checkpoint", "note"))
 """A proof repeats the checkpoint it leads to, perhaps signed by a newer key."""
 
@@ -70,6 +78,22 @@ def test_the_vectors_are_proven(event_type: str, key: Ed25519PublicKey) -> None:
     assert entry["event_type"] == event_type
     signed = proofs.verify_entry(entry, read(f"{event_type}-proof"), read("checkpoint-7"), key)
     assert signed.block_number == 7
+
+
+def test_an_entry_moved_by_a_closed_period_is_proven_with_the_day_that_was_asked_for() -> None:
+    """The fourth of forty in its block, by the key of another ledger."""
+    key = serialization.load_pem_public_key((VECTORS / "moved-key.pem").read_bytes())
+    assert isinstance(key, Ed25519PublicKey)
+    entry, proof, checkpoint = (read(f"moved{of}") for of in ("", "-proof", "-checkpoint"))
+    assert entry["requested_effective_at"] < entry["effective_at"]
+    assert (proof["entry_index"], proof["block"]["entry_count"]) == (3, 40)
+    assert proofs.verify_entry(entry, proof, checkpoint, key).block_number == 69
+    for day in (entry["effective_at"], None):
+        with pytest.raises(proofs.NotProven, match="requested_effective_at is not what was hashed"):
+            proofs.verify_entry(entry | {"requested_effective_at": day}, proof, checkpoint, key)
+    del entry["requested_effective_at"]
+    with pytest.raises(proofs.NotProven, match="requested_effective_at is not what was hashed"):
+        proofs.verify_entry(entry, proof, checkpoint, key)
 
 
 @pytest.mark.parametrize(("old", "new"), [(1, 4), (4, 7), (1, 7)])
@@ -137,7 +161,7 @@ def test_no_leaf_of_any_file_can_be_bent(event_type: str, key: Ed25519PublicKey)
         for path in leaves(content):
             if (name, path) == SIGNED_AGAIN:
                 continue
-            if "borrower_id" in path:
+            if "borrower_id" in path and event_type != "disbursement":
                 continue  # the loan's, which no hash of the entry covers, as docs/PROOFS.md says
             for other in bent(content, path):
                 try:
@@ -208,11 +232,11 @@ def test_another_key_proves_nothing() -> None:
 def signed_by(key: Ed25519PrivateKey, number: str) -> Any:
     """A checkpoint whose note names its block by any text, signed as HPTS signs."""
     raw = key.public_key().public_bytes_raw()
-    text = f"hpts/tenant\n{number}\n{base64.b64encode(bytes(32)).decode()}\n"
+    text = f"hpts/{TENANT}\n{number}\n{base64.b64encode(bytes(32)).decode()}\n"
     key_id = sha256(proofs.KEY_NAME.encode() + b"\n\x01" + raw).digest()[:4]
     signature = base64.b64encode(key_id + key.sign(text.encode())).decode()
     note = f"{text}\n\N{EM DASH} {proofs.KEY_NAME} {signature}\n"
-    return {"tenant_id": "tenant", "block_number": 7, "root_hash": "00" * 32, "note": note}
+    return {"tenant_id": TENANT, "block_number": 7, "root_hash": "00" * 32, "note": note}
 
 
 @pytest.mark.parametrize(
@@ -284,3 +308,87 @@ def test_files_that_cannot_be_used_are_named(
     monkeypatch.chdir(VECTORS)
     assert proofs.main(["verify", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"amount_minor"', '"amount_minor": "9", "amount_minor"', "'amount_minor' stands twice"),
+        ('"sequence": 1', '"sequence": NaN', "NaN is not JSON"),
+        ('"sequence": 1', '"sequence": -Infinity', "-Infinity is not JSON"),
+        ('"lines": [', '"lines": 7, "x": [', "entry.lines is missing or is not a list"),
+        ('"lines": [', '"lines": [[],', "the entry shows 4 lines, and 3 were hashed"),
+        ('"amount_minor": "30"', '"amount_minor": "31"', "line 1's amount_minor is not what was"),
+        ('"sequence": 2', '"sequence": 2.0', "line 2's sequence is not what was hashed"),
+        ('"lines"', '"x": null, "lines"', "the entry's x is not what was hashed"),
+        ('"lines"', r'"\u001b[2Kproven:": 1, "lines"', r"the entry's \x1b[2Kproven: is not"),
+        ("}\n", "}\n{}", "Extra data"),
+    ],
+)
+def test_a_file_is_said_to_be_wrong_by_what_is_wrong_in_it(
+    old: str,
+    new: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A member that stands twice would be read one way here, and another way elsewhere."""
+    monkeypatch.chdir(VECTORS)
+    text = (VECTORS / "accrual.json").read_text()
+    entry = tmp_path / "entry.json"
+    at = text.rindex(old) if old == "}\n" else text.index(old)
+    entry.write_text(text[:at] + new + text[at + len(old) :])
+    status = proofs.main([VERIFY[0], str(entry), *VERIFY[2:]])
+    said = capsys.readouterr().err
+    assert message in said
+    assert (status, said.partition(":")[0]) in ((1, "NOT PROVEN"), (2, "unusable"))
+
+
+@pytest.mark.parametrize("key", [X25519PrivateKey.generate().public_key(), "an unknown curve"])
+def test_a_key_of_another_kind_is_unusable(
+    key: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(VECTORS)
+    file = tmp_path / "key.pem"
+    pem, form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    file.write_bytes(UNKNOWN_CURVE if isinstance(key, str) else key.public_bytes(pem, form))
+    assert proofs.main([*VERIFY[:-1], str(file)]) == 2
+    assert capsys.readouterr().err.startswith(f"unusable: {file}")
+
+
+def test_a_file_without_end_is_unusable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(VECTORS)
+    assert proofs.main([VERIFY[0], "/dev/zero", *VERIFY[2:]]) == 2
+    assert "/dev/zero: it is larger than" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("left_out", range(1, len(VERIFY)))
+def test_a_missing_argument_is_named(left_out: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit status 2: nothing was proven or found false."""
+    with pytest.raises(SystemExit) as ended:
+        proofs.main(VERIFY[:left_out])
+    assert ended.value.code == 2
+    assert "required: " in capsys.readouterr().err or left_out == len(VERIFY) - 1
+
+
+@pytest.mark.parametrize("end", ["tA==A", "tA======", "tB=="], ids=["more", "filled", "odd bits"])
+def test_base64_is_written_in_one_way_only(end: str, key: Ed25519PublicKey) -> None:
+    proof = read("reversal-proof")
+    form = proof["canonical_entry"]
+    assert form.endswith("tA==")
+    proof["canonical_entry"] = form.removesuffix("tA==") + end
+    with pytest.raises(proofs.Unusable, match="canonical_entry is not base64"):
+        proofs.verify_entry(read("reversal"), proof, read("checkpoint-7"), key)
+
+
+def test_a_negative_length_other_than_that_of_null_is_not_the_form_of_an_entry() -> None:
+    form = base64.b64decode(read("accrual-proof")["canonical_entry"])
+    at = form.index(b"\xff" * 4)
+    with pytest.raises(proofs.NotProven, match="a field is cut off"):
+        proofs.decode_entry(form[:at] + b"\xff\xff\xff\xfe" + form[at + 4 :])

@@ -14,11 +14,13 @@ import re
 import struct
 import sys
 import uuid
+from collections import Counter
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -27,10 +29,10 @@ FILE_BYTES_MAX = 64 * 1024 * 1024
 LINE = struct.Struct(">hhcc3sq16s")
 DIRECTIONS = {b"D": "DR", b"C": "CR"}
 LAYERS = {b"S": "SETTLED", b"P": "PENDING", b"E": "ENCUMBRANCE"}
+KINDS = {str: "a string", int: "an integer", list: "a list", dict: "an object"}
 EPOCH = datetime.datetime(2000, 1, 1)
-BLOCK_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 HASH = re.compile(r"[0-9a-f]{64}")
-IDENTIFIER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+NOTE = re.compile(r"hpts/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\n([1-9][0-9]{0,17})\n(.+)\n")
 
 
 class NotProven(Exception):
@@ -55,39 +57,35 @@ def verify_entry(entry: Any, proof: Any, checkpoint: Any, key: Ed25519PublicKey)
     Arguments are decoded JSON. Raises NotProven, Unusable.
     """
     signed = read_checkpoint(checkpoint, key)
-    form = _base64(_get(proof, "canonical_entry", str), "canonical_entry")
+    form = _base64(_get(proof, "proof.canonical_entry", str), "proof.canonical_entry")
     said = decode_entry(form)
-    _compare_entry(_object(entry, "the entry"), said, signed.tenant_id)
-    if _get(proof, "journal_entry_id", str) != said["journal_entry_id"]:
+    _compare_entry(entry, said, signed.tenant_id)
+    if _get(proof, "proof.journal_entry_id", str) != said["journal_entry_id"]:
         raise NotProven("the proof's journal_entry_id is not that of its canonical_entry")
-    block = _get(proof, "block", dict)
-    first = _identifier(block, "first_entry_id")
-    index, count = _get(proof, "entry_index", int), _get(block, "entry_count", int)
-    if int.from_bytes(first, "big") + index != uuid.UUID(said["journal_entry_id"]).int:
+    block = _get(proof, "proof.block", dict)
+    index, count = _get(proof, "proof.entry_index", int), _get(block, "block.entry_count", int)
+    if not 0 <= index < count < 2**31:
+        raise NotProven("the entry's place is not one in its block")
+    first = uuid.UUID(int=(uuid.UUID(said["journal_entry_id"]).int - index) % 2**128)
+    if _get(block, "block.first_entry_id", str) != str(first):
         raise NotProven("the entry's identifier is not the one at its place in the block")
-    entries_root = _hash(block, "entries_root")
-    path = _path(proof, "entry_path")
+    entries_root = _hex(block.get("entries_root"), "block.entries_root")
+    path = _path(proof, "proof.entry_path")
     if root_of_inclusion(sha256(form).digest(), index, count, path) != entries_root:
         raise NotProven("the entry's hash does not lead to its block's entries_root")
-    number = _get(block, "block_number", int)
-    try:
-        numbers = struct.pack(">q", number) + first + struct.pack(">i", count)
-    except struct.error:
-        raise NotProven("the block's numbers are out of range") from None
-    block_hash = sha256(_hash(block, "previous_hash") + numbers + entries_root).digest()
-    if number > signed.block_number:
-        raise NotProven(
-            f"the entry stands in block {number}, after the checkpoint's {signed.block_number}"
-        )
-    path = _path(proof, "block_path")
+    number = _get(block, "block.block_number", int)
+    if not 1 <= number <= signed.block_number:
+        raise NotProven(f"its block is not one of the checkpoint's {signed.block_number}")
+    numbers = struct.pack(">q16si", number, first.bytes, count)
+    previous = _hex(block.get("previous_hash"), "block.previous_hash")
+    block_hash = sha256(previous + numbers + entries_root).digest()
+    path = _path(proof, "proof.block_path")
     found = root_of_inclusion(block_hash, number - 1, signed.block_number, path)
     if found != signed.root_hash:
-        raise NotProven(
-            "the block's hash does not lead to the checkpoint's root; was the proof asked for with "
-            f"?block_number={signed.block_number}?"
-        )
-    beside = _get(proof, "checkpoint", dict)
-    text, _, _ = _get(beside, "note", str).partition("\n\n")  # signed by a newer key, perhaps
+        asked = f"was the proof asked for with ?block_number={signed.block_number}?"
+        raise NotProven(f"the block's hash does not lead to the checkpoint's root; {asked}")
+    beside = _get(proof, "proof.checkpoint", dict)
+    text, *_ = _get(beside, "checkpoint.note", str).split("\n\n")  # perhaps signed by a newer key
     same = _json({**beside, "note": text}) == _json({**checkpoint, "note": text})
     if not same or not checkpoint["note"].startswith(f"{text}\n\n"):
         raise NotProven("the proof's own checkpoint says something else")
@@ -101,8 +99,8 @@ def verify_consistency(old: Any, new: Any, proof: Any, key: Ed25519PublicKey) ->
         raise NotProven("the checkpoints are of two tenants")
     if older.block_number > newer.block_number:
         raise NotProven("the first checkpoint is the newer one; give the older one first")
-    path = _path(_object(proof, "the proof"), "path")
-    old_number, new_number = (_get(proof, f"{age}block_number", int) for age in ("old_", ""))
+    path = _path(proof, "proof.path")
+    old_number, new_number = (_get(proof, f"proof.{age}block_number", int) for age in ("old_", ""))
     said = (proof.get("tenant_id"), old_number, new_number)
     if said != (newer.tenant_id, older.block_number, newer.block_number):
         raise NotProven("the proof is between other checkpoints")
@@ -113,37 +111,32 @@ def verify_consistency(old: Any, new: Any, proof: Any, key: Ed25519PublicKey) ->
 
 
 def read_checkpoint(checkpoint: Any, key: Ed25519PublicKey) -> Checkpoint:
-    """What a checkpoint's note says, if its signature is the key's (C2SP signed-note).
-
-    Raises NotProven, Unusable.
-    """
+    """What a signed note says, if a signature is the key's. Raises NotProven, Unusable."""
     shown = _object(checkpoint, "the checkpoint")
-    text, _, signatures = _get(shown, "note", str).partition("\n\n")
+    text, _, signatures = _get(shown, "checkpoint.note", str).partition("\n\n")
     text += "\n"
     *lines, rest = signatures.split("\n")
     if rest or not all(line.startswith("\N{EM DASH} ") for line in lines):
         raise NotProven("the checkpoint's note is not a signed note")
     if not any(_is_signed(text, line, key) for line in lines):
         raise NotProven("the checkpoint is not signed by the key")
-    origin, number, root, *others = text.split("\n")
-    tenant_id = origin.removeprefix("hpts/")
-    if origin != f"hpts/{tenant_id}" or others != [""] or not BLOCK_NUMBER.fullmatch(number):
+    found = NOTE.fullmatch(text)
+    if found is None:
         raise NotProven("the signed note is not a checkpoint of HPTS")
-    signed = Checkpoint(tenant_id, int(number), _base64(root, "the note's root"))
-    beside = (shown.get("tenant_id"), _get(shown, "block_number", int), shown.get("root_hash"))
+    signed = Checkpoint(found[1], int(found[2]), _base64(found[3], "the note's root"))
+    number = _get(shown, "checkpoint.block_number", int)
+    beside = (shown.get("tenant_id"), number, shown.get("root_hash"))
     if beside != (signed.tenant_id, signed.block_number, signed.root_hash.hex()):
         raise NotProven("the checkpoint's fields are not what its note says")
     return signed
 
 
 def _is_signed(text: str, line: str, key: Ed25519PublicKey) -> bool:
-    prefix = f"\N{EM DASH} {KEY_NAME} "
-    if not line.startswith(prefix):
-        return False
     raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     key_id = sha256(KEY_NAME.encode() + b"\n\x01" + raw).digest()[:4]
     try:
-        signature = base64.b64decode(line.removeprefix(prefix), validate=True)
+        own = line.removeprefix(f"\N{EM DASH} {KEY_NAME} ")  # what stays of others is not base64
+        signature = base64.b64decode(own, validate=True)
         key.verify(signature[4:], text.encode())
     except (binascii.Error, InvalidSignature, ValueError):
         return False
@@ -157,20 +150,7 @@ def root_of_inclusion(leaf: bytes, index: int, size: int, path: list[bytes]) -> 
     """
     if not 0 <= index < size:
         raise NotProven("a leaf stands outside its tree")
-    at, last, root = index, size - 1, sha256(b"\x00" + leaf).digest()
-    for sibling in path:
-        if last == 0:
-            raise NotProven("a path is too long for its tree")
-        if at % 2 or at == last:
-            root = _node(sibling, root)
-            while at % 2 == 0 and at:
-                at, last = at >> 1, last >> 1
-        else:
-            root = _node(root, sibling)
-        at, last = at >> 1, last >> 1
-    if last:
-        raise NotProven("a path is too short for its tree")
-    return root
+    return _climb(index, size - 1, sha256(b"\x00" + leaf).digest(), path)[1]
 
 
 def roots_of_consistency(
@@ -194,10 +174,15 @@ def roots_of_consistency(
     at, last = old_size - 1, size - 1
     while at % 2:
         at, last = at >> 1, last >> 1
-    old = new = hashes[0]
-    for sibling in hashes[1:]:
+    return _climb(at, last, hashes[0], hashes[1:])
+
+
+def _climb(at: int, last: int, start: bytes, path: list[bytes]) -> tuple[bytes, bytes]:
+    """The root of the tree that ends with a node of a level, and that of the whole tree."""
+    old = new = start
+    for sibling in path:
         if last == 0:
-            raise NotProven("the path is too long")
+            raise NotProven("a path is too long for its tree")
         if at % 2 or at == last:
             old, new = _node(sibling, old), _node(sibling, new)
             while at % 2 == 0 and at:
@@ -206,7 +191,7 @@ def roots_of_consistency(
             new = _node(new, sibling)
         at, last = at >> 1, last >> 1
     if last:
-        raise NotProven("the path is too short")
+        raise NotProven("a path is too short for its tree")
     return old, new
 
 
@@ -229,14 +214,14 @@ def _decode_entry(form: bytes) -> dict[str, Any]:
     for _ in range(10):
         (length,) = struct.unpack_from(">i", form, at)
         at += 4
-        fields.append(None if length < 0 else form[at : at + length])
-        if length > len(form) - at:
+        fields.append(None if length == -1 else form[at : at + length])
+        if not -1 <= length <= len(form) - at:
             raise ValueError("a field is cut off")
         at += max(length, 0)
     entry_id, event_type, correlation_id, reverses, _, actor, _, _, details, _ = fields
     if (len(form) - at) % LINE.size:
         raise ValueError("a line is cut off")
-    kept = json.loads(details or b"")
+    kept = _decode_json(details or b"")
     if entry_id is None or not isinstance(kept, dict):
         raise ValueError("its identifier is missing or its details are no object")
     instant = EPOCH + datetime.timedelta(microseconds=posted_at)
@@ -249,6 +234,7 @@ def _decode_entry(form: bytes) -> dict[str, Any]:
         "correlation_id": _uuid(correlation_id),
         "reverses_entry_id": _uuid(reverses),
         "description": kept.get("description"),
+        "requested_effective_at": kept.get("requested_effective_at"),
         "actor": (actor or b"").decode(),
         "lines": [_decode_line(line, kept) for line in LINE.iter_unpack(form[at:])],
     }
@@ -266,6 +252,7 @@ def _decode_line(line: tuple[Any, ...], details: dict[str, Any]) -> dict[str, An
         "layer": LAYERS[layer],
         "loan_id": str(uuid.UUID(bytes=loan_id)) if any(loan_id) else None,
         "external_ref": details.get("external_ref"),
+        "borrower_id": details.get("borrower_id"),
     }
     return {name: value for name, value in said.items() if value is not None}
 
@@ -274,18 +261,27 @@ def _uuid(field: bytes | None) -> str | None:
     return None if field is None else str(uuid.UUID(bytes=field))
 
 
-def _compare_entry(entry: dict[str, Any], said: dict[str, Any], tenant_id: str) -> None:
+def _compare_entry(entry: Any, said: dict[str, Any], tenant_id: str) -> None:
     if said.pop("tenant_id") != tenant_id:
         raise NotProven("the proof is of another tenant's entry")
-    # Whose loan it is, is answered from the loan, not from the entry, so no hash of it covers it.
-    lines = [
-        {name: value for name, value in _object(line, "a line").items() if name != "borrower_id"}
-        for line in _get(entry, "lines", list)
-    ]
-    shown = {**entry, "lines": lines}
+    shown, hashed = _get(entry, "entry.lines", list), said["lines"]
+    if len(shown) != len(hashed):
+        raise NotProven(f"the entry shows {len(shown)} lines, and {len(hashed)} were hashed")
+    for number, (line, other) in enumerate(zip(shown, hashed, strict=True), start=1):
+        # Only a disbursement says whose loan it is; on other lines no hash of the entry covers it.
+        kept = dict(_object(line, f"line {number}"))
+        if "borrower_id" not in other:
+            kept.pop("borrower_id", None)
+        _compare(kept, other, f"line {number}")
+    _compare(entry | {"lines": None}, said | {"lines": None}, "the entry")
+
+
+def _compare(shown: dict[str, Any], said: dict[str, Any], whose: str) -> None:
     for name in sorted({*shown, *said}):
-        if _json(shown.get(name)) != _json(said.get(name)):
-            raise NotProven(f"the entry's {name} is not what was hashed when it was posted")
+        same = _json(shown.get(name)) == _json(said.get(name))
+        if not same or (name in shown) != (name in said):
+            what = f"{whose}'s {ascii(name)[1:-1]:.60}"
+            raise NotProven(f"{what} is not what was hashed when it was posted")
 
 
 def _json(value: Any) -> str:
@@ -293,7 +289,7 @@ def _json(value: Any) -> str:
     try:
         return json.dumps(value, sort_keys=True)
     except RecursionError:
-        raise Unusable("the entry is nested too deeply") from None
+        raise Unusable("a file is nested too deeply") from None
 
 
 def _object(value: Any, what: str) -> dict[str, Any]:
@@ -302,26 +298,27 @@ def _object(value: Any, what: str) -> dict[str, Any]:
     return value
 
 
-def _get(value: Any, name: str, kind: type) -> Any:
-    found = _object(value, "the file").get(name)
+def _get(value: Any, path: str, kind: type) -> Any:
+    """The member that a path such as proof.block ends in, of the object that it stands in."""
+    above, _, name = path.rpartition(".")
+    found = _object(value, f"the {above}").get(name)
     if not isinstance(found, kind) or isinstance(found, bool):
-        raise Unusable(f"{name} is missing or is not of its type")
+        raise Unusable(f"{path} is missing or is not {KINDS[kind]}")
     return found
 
 
 def _base64(text: str, what: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        found = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise Unusable(f"{what} is not base64") from None
-
-
-def _hash(value: Any, name: str) -> bytes:
-    return _hex(_get(value, name, str), name)
+        found = b""
+    if base64.b64encode(found).decode() != text:
+        raise Unusable(f"{what} is not base64")
+    return found
 
 
 def _path(value: Any, name: str) -> list[bytes]:
-    return [_hex(one, name) for one in _get(value, name, list)]
+    return [_hex(one, f"a hash of {name}") for one in _get(value, name, list)]
 
 
 def _hex(text: Any, name: str) -> bytes:
@@ -330,35 +327,39 @@ def _hex(text: Any, name: str) -> bytes:
     return bytes.fromhex(text)
 
 
-def _identifier(value: Any, name: str) -> bytes:
-    text = _get(value, name, str)
-    if not IDENTIFIER.fullmatch(text):
-        raise Unusable(f"{name} is not a UUID in lower case")
-    return uuid.UUID(text).bytes
+def _decode_json(text: bytes) -> Any:
+    """JSON that every reader reads alike: no member twice, no NaN. Raises ValueError."""
+    return json.loads(text, object_pairs_hook=_members, parse_constant=_refuse_constant)
 
 
-def _read_json(path: Path) -> Any:
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"the member {name!a:.60} stands twice in an object")
+    return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _read(path: Path, decode: Callable[[bytes], Any]) -> Any:
     try:
-        if path.stat().st_size > FILE_BYTES_MAX:
-            raise Unusable(f"{path} is larger than {FILE_BYTES_MAX} bytes")
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        with path.open("rb") as file:
+            content = file.read(FILE_BYTES_MAX + 1)
+        if len(content) > FILE_BYTES_MAX:
+            raise ValueError(f"it is larger than {FILE_BYTES_MAX} bytes")
+        return decode(content)
+    except (OSError, ValueError, RecursionError, UnsupportedAlgorithm) as error:
         raise Unusable(f"{path}: {error}") from None
-
-
-def _read_key(path: Path) -> Ed25519PublicKey:
-    try:
-        key = serialization.load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise Unusable(f"{path}: {error}") from None
-    if not isinstance(key, Ed25519PublicKey):
-        raise Unusable(f"{path} holds no Ed25519 public key")
-    return key
 
 
 def _run(chosen: argparse.Namespace) -> str:
-    key = _read_key(chosen.key)
-    first, second, third = (_read_json(path) for path in chosen.files)
+    key = _read(chosen.key, serialization.load_pem_public_key)
+    if not isinstance(key, Ed25519PublicKey):
+        raise Unusable(f"{chosen.key} holds no Ed25519 public key")
+    first, second, third = (_read(getattr(chosen, name), _decode_json) for name in chosen.files)
     if chosen.command == "verify":
         signed = verify_entry(first, second, third, key)
         what = f"the entry is in the ledger of tenant {signed.tenant_id}"
@@ -375,9 +376,9 @@ def _parser() -> argparse.ArgumentParser:
         ("consistency", "OLD NEW PROOF", "a checkpoint's history begins with an older one's"),
     ):
         command = commands.add_parser(name, help=f"Verify that {what}.")
-        command.add_argument(
-            "files", nargs=3, type=Path, metavar=tuple(files.split()), help="JSON of the API"
-        )
+        command.set_defaults(files=files.split())
+        for file in files.split():
+            command.add_argument(file, type=Path, help="JSON of the API")
         command.add_argument("--key", required=True, type=Path, help="public key, PEM")
     return parser
 
