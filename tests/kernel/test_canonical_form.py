@@ -5,7 +5,10 @@ A change here means that the hashes of entries already posted can no longer be r
 
 from hashlib import sha256
 
+import pytest
+
 from hpts._posting import POSTED, Batch
+from hpts.domain.blocks import canonical_entry
 from tests.kernel.entries import CR, DR, borrower_id, loan_row
 from tests.kernel.oracle import OracleLine, OracleLoan, canonical_form
 
@@ -80,3 +83,24 @@ def test_the_oracle_writes_the_same_form():
 def test_the_hash_stands_beside_the_entry():
     batch = posted()
     assert batch.take_entries()[-1].endswith(batch.entry_hashes[0])
+
+
+def test_a_currency_that_is_not_three_bytes_has_no_canonical_form() -> None:
+    """Cut to three bytes, two different lines would share a hash."""
+    with pytest.raises(ValueError, match="line 1 has a currency of 4 bytes"):
+        canonical_entry(
+            tenant_id=bytes(16),
+            effective_day=0,
+            posted_at=0,
+            journal_entry_id=bytes(16),
+            event_type=b"disbursement",
+            correlation_id=None,
+            reverses_entry_id=None,
+            loan_id=None,
+            actor=b"",
+            idempotency_key=b"",
+            request_digest=b"",
+            details=b"{}",
+            reply=b"",
+            lines=[(1, 1100, b"D", b"S", b"USDX", 1, None)],
+        )

@@ -1,5 +1,6 @@
-"""Two real servers for the tests that need them: a primary and its streaming standby."""
+"""What tests of the store start from: a tenant's books, and a primary with its standby."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,9 @@ import pytest
 from hpts.embedded import EmbeddedPostgres
 from hpts.store.migrate import migrate
 from tests.standby import pair, require_standby
+
+from .ledger_fixture import Books
+from .verify_story import Story, tell_story
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +22,14 @@ def servers(
         migrate(primary.url)
         require_standby(primary.url)
         yield primary, standby
+
+
+@pytest.fixture
+def books(database_url: str) -> Books:
+    """Of a fresh tenant with no entries yet."""
+    return Books(database_url)
+
+
+@pytest.fixture
+def story(own_database_url: str) -> Story:
+    return asyncio.run(tell_story(Books(own_database_url)))

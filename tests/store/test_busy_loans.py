@@ -4,7 +4,6 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Coroutine
 from typing import Any
 
 import psycopg
@@ -25,15 +24,9 @@ from .ledger_fixture import (
     posting_of,
     reversal,
 )
+from .scenarios import play
 
 OVERLOADED = Unavailable("overloaded")
-
-
-def play(scenario: Coroutine[Any, Any, None]) -> None:
-    async def bounded() -> None:
-        await asyncio.wait_for(scenario, 120)
-
-    asyncio.run(bounded())
 
 
 def post(ledger: Ledger, books: Books, command: Command) -> "asyncio.Task[Outcome]":

@@ -27,11 +27,6 @@ from .ledger_fixture import (
 )
 
 
-@pytest.fixture
-def books(database_url: str) -> Books:
-    return Books(database_url)
-
-
 async def read_on(
     books: Books, after: Position = START, wanted: Filter = EVERYTHING, count: int = 3
 ) -> list[FeedPage]:

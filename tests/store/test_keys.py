@@ -5,8 +5,6 @@ import hashlib
 import random
 import uuid
 from collections import Counter
-from collections.abc import Coroutine
-from typing import Any
 
 import psycopg
 import pytest
@@ -27,17 +25,11 @@ from .ledger_fixture import (
     reversal,
     until_blocked,
 )
+from .scenarios import play
 
 DIGEST = bytes(range(32))
 IN_PROGRESS = Refusal(Rejection.IDEMPOTENCY_IN_PROGRESS)
 MISMATCH = Refusal(Rejection.IDEMPOTENCY_MISMATCH)
-
-
-def play(scenario: Coroutine[Any, Any, None]) -> None:
-    async def bounded() -> None:
-        await asyncio.wait_for(scenario, 120)
-
-    asyncio.run(bounded())
 
 
 async def post(

@@ -3,14 +3,15 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hpts.store.lanes import LaneFull, Lanes
+
+from .scenarios import play
 
 ONE, TWO, QUIET = b"one", b"two", b"quiet"
 Run = Callable[[bytes, Sequence[int]], Awaitable[Sequence[int]]]
@@ -66,13 +67,6 @@ def lanes_of(
         queue_max=queue_max,
         retry_seconds=retry_seconds,
     )
-
-
-def play(scenario: Coroutine[Any, Any, None]) -> None:
-    async def bounded() -> None:
-        await asyncio.wait_for(scenario, 20)
-
-    asyncio.run(bounded())
 
 
 def test_an_idle_lane_flushes_at_once_without_a_timer() -> None:

@@ -6,8 +6,7 @@ import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -15,7 +14,7 @@ import pytest
 from hpts.domain import limits
 from hpts.domain.rejections import Refusal, Rejection
 from hpts.ledger import Ledger
-from hpts.posting import Command, Outcome, Posted, Unavailable
+from hpts.posting import Outcome, Posted, Unavailable
 from hpts.store.reconcile import reconcile
 from hpts.store.tenants import set_tenant_status
 from hpts.store.verify import verify_tenant
@@ -31,6 +30,7 @@ from .ledger_fixture import (
     reversal,
     until_blocked,
 )
+from .scenarios import play, post_all
 
 EVERY_CUT = [cut for cut in Cut if cut is not Cut.NEVER]
 SEEDS = (1, 2, 3)
@@ -48,18 +48,6 @@ def once(when: Callable[[Pipeline], bool], cut: Cut) -> Plan:
 
 def opens(pipeline: Pipeline) -> bool:
     return "begin_writing" in pipeline.statements
-
-
-def play(scenario: Coroutine[Any, Any, None]) -> None:
-    async def bounded() -> None:
-        await asyncio.wait_for(scenario, 120)
-
-    asyncio.run(bounded())
-
-
-async def post_all(ledger: Ledger, books: Books, *commands: Command) -> list[Outcome]:
-    tenant_id = books.tenant_id.bytes
-    return list(await asyncio.gather(*(ledger.post(tenant_id, posting_of(c)) for c in commands)))
 
 
 def assert_posted_once(books: Books, outcomes: list[Outcome], entries_before: int = 0) -> None:

@@ -5,8 +5,6 @@ import datetime
 import random
 import uuid
 from collections import defaultdict
-from collections.abc import Coroutine
-from typing import Any
 
 import psycopg
 import pytest
@@ -14,7 +12,7 @@ import pytest
 from hpts.domain import limits
 from hpts.domain.rejections import Refusal, Rejection
 from hpts.ledger import Ledger
-from hpts.posting import Command, Outcome, Posted
+from hpts.posting import Command, Posted
 from hpts.store.pool import STRIPE_LOCK_CLASS, Pool
 from hpts.store.statements import WRITER_STATEMENTS
 from hpts.store.verify import verify_tenant
@@ -27,26 +25,14 @@ from .ledger_fixture import (
     disbursement,
     open_ledger,
     payment,
-    posting_of,
     reversal,
     today,
     until_blocked,
 )
+from .scenarios import play, post_all
 
 INT64_MAX = 2**63 - 1
 ACCOUNTS = (1000, 1100, 1200, 1300, 2000, 2100, 4000)
-
-
-def play(scenario: Coroutine[Any, Any, None]) -> None:
-    async def bounded() -> None:
-        await asyncio.wait_for(scenario, 120)
-
-    asyncio.run(bounded())
-
-
-async def post_all(ledger: Ledger, books: Books, *commands: Command) -> list[Outcome]:
-    tenant_id = books.tenant_id.bytes
-    return list(await asyncio.gather(*(ledger.post(tenant_id, posting_of(c)) for c in commands)))
 
 
 def test_totals_agree_with_the_lines_as_of_every_day(database_url: str, seed: int) -> None:
