@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from hpts.metrics.listener import PROCESS_NAME
-
 PROC = Path("/proc")
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+NAMED = "hpts-"
+"""What the children that do not serve call themselves: hpts-metrics, hpts-relay."""
 PARENT, CPU_FIRST, CPU_LAST = 1, 11, 15
 """Fields of /proc/PID/stat after the name: parent, and utime, stime, cutime, cstime."""
 
@@ -97,14 +97,14 @@ def workers_of(root_pid: int) -> list[int]:
         if process.parent_pid == root_pid
         and not process.is_postgres
         and "resource_tracker" not in process.command
-        and not _is_for_metrics(process.pid)
+        and not _is_named(process.pid)
     ]
 
 
-def _is_for_metrics(pid: int, proc: Path = PROC) -> bool:
-    """Whether it answers Prometheus rather than clients; it shows the server's command."""
+def _is_named(pid: int, proc: Path = PROC) -> bool:
+    """Whether it has another job than to answer clients; it shows the server's command."""
     try:
-        return (proc / str(pid) / "comm").read_text().strip() == PROCESS_NAME
+        return (proc / str(pid) / "comm").read_text().startswith(NAMED)
     except OSError:
         return False  # it has ended meanwhile
 

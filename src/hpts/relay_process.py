@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from multiprocessing import connection
+from pathlib import Path
 
 import uvloop
 
@@ -16,6 +17,8 @@ from hpts.telemetry import configure_logging, logger
 STOP_SECONDS_MAX = 15
 RESTART_SECONDS = 1
 NICE = 5
+PROCESS_NAME = "hpts-relay"
+"""As `ps` and `top` show it, beside workers of the same command."""
 _fork = multiprocessing.get_context("fork")
 
 
@@ -53,7 +56,7 @@ class RelayChild:
         return self
 
     def _start(self) -> None:
-        self._process = _fork.Process(target=_run_child, args=(self._settings,), name="hpts-relay")
+        self._process = _fork.Process(target=_run_child, args=(self._settings,), name=PROCESS_NAME)
         self._process.start()
 
     def _watch(self) -> None:
@@ -78,6 +81,7 @@ class RelayChild:
 
 def _run_child(settings: Settings) -> None:
     die_with_parent()
+    Path("/proc/self/comm").write_text(PROCESS_NAME)
     for number in (signal.SIGTERM, signal.SIGINT):  # a later one has the server's handlers
         signal.signal(number, signal.SIG_DFL)
     os.nice(NICE)  # the server starts at the same time, and somebody waits for that

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.report.measurements import MEASUREMENTS, noop, payments, tpcb
+from bench.report.measurements import MEASUREMENTS, memory, noop, payments, tpcb
 from bench.report.process_tree import read_processes
 from bench.report.programs import ROOT
 from bench.report.results import Results
+from bench.report.stage import WORKERS
 
 MISSING = [name for name in ("wrk", "pgbench") if shutil.which(name) is None]
 SECONDS_MAX = 150
@@ -21,7 +22,7 @@ SECONDS_MAX = 150
 def test_a_quick_report_measures_and_leaves_nothing_running(tmp_path: Path) -> None:
     finished = subprocess.run(
         [sys.executable, "-m", "bench.report", "--quick", "--out", str(tmp_path)]
-        + ["--only", "tpcb,noop,payments"],
+        + ["--only", "tpcb,noop,payments,memory"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -36,6 +37,7 @@ def test_a_quick_report_measures_and_leaves_nothing_running(tmp_path: Path) -> N
     runs = results.get("payments", payments.Figures).runs
     assert all(each.is_true for run in runs for each in run.repetitions)
     assert all(run.repetitions[0].postgres_us > 0 for run in runs if run.connections > 1)
+    assert len(results.get("memory", memory.Figures).workers_mb) == WORKERS
     document = (tmp_path / "quick" / "RESULTS.md").read_text()
     assert len(re.findall(r"not measured", document)) < sum(len(m.TARGETS) for m in MEASUREMENTS)
     assert str(tmp_path) not in document

@@ -14,6 +14,7 @@ from bench.report.process_tree import resident_mb
 from bench.report.programs import MeasurementFailed, say
 from bench.report.results import Results
 from bench.report.run import Run
+from bench.report.stage import WORKERS
 
 NAME = "memory"
 TITLE = "Memory"
@@ -58,6 +59,8 @@ def measure(run: Run) -> Figures:
     """Sample as long as wrk goes on."""
     stage, plan = run.stage, run.plan
     workers = stage.workers()
+    if len(workers) != WORKERS:
+        raise MeasurementFailed(f"{len(workers)} processes look like the {WORKERS} workers")
     times: list[float] = []
     samples: dict[int, list[float]] = {pid: [] for pid in workers}
     with wrk.started(
