@@ -64,6 +64,20 @@ def at_least(title: str, value: Source, bound: float, unit: str) -> Target:
     return _absolute(title, value, lambda found: found >= bound, unit)
 
 
+def unless_refused(target: Target, refused: Callable[[Results], int]) -> Target:
+    """`target`, not met where requests were refused or lost: a refusal is no fast answer."""
+
+    def weigh(results: Results) -> Judgement:
+        judgement = target.weigh(results)
+        count = refused(results)
+        if not count:
+            return judgement
+        shown = f"{judgement.figure}, but {count:,} requests failed"
+        return judgement._replace(figure=shown, verdict=Verdict.NOT_MET)
+
+    return Target(target.title, weigh)
+
+
 def _ratio(
     title: str, value: Source, base: Source, holds: Callable[[float], bool], unit: str
 ) -> Target:

@@ -1,7 +1,7 @@
 """Draws the report's plots as PNG from raw results; what was not measured is left out."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 
@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
+from bench.report.figures import median
 from bench.report.measurements import ledger_size, noop, open_loop, payments, tpcb
 from bench.report.programs import MeasurementFailed, say
 from bench.report.results import Results
@@ -87,15 +88,15 @@ def _draw_tpcb(results: Results, axes: Axes) -> None:
 
 
 def _draw_rates(
-    axes: Axes, rates: list[tuple[int, list[float]]], *, label: str, colour: str, marker: str
+    axes: Axes, rates: Sequence[tuple[float, list[float]]], *, label: str, colour: str, marker: str
 ) -> None:
-    """The middle of each number of repetitions, and a bar from the lowest to the highest."""
-    middles = [sorted(each)[len(each) // 2] for _, each in rates]
+    """The median of the repetitions at each place, and a bar from the lowest to the highest."""
+    middles = [median(each) for _, each in rates]
     spreads = [
         [middle - min(each) for middle, (_, each) in zip(middles, rates, strict=True)],
         [max(each) - middle for middle, (_, each) in zip(middles, rates, strict=True)],
     ]
-    places = [connections for connections, _ in rates]
+    places = [place for place, _ in rates]
     axes.errorbar(
         places,
         middles,
@@ -106,10 +107,10 @@ def _draw_rates(
         capsize=3,
         linewidth=1.8,
     )
-    for place, middle in zip(places, middles, strict=True):
+    for (place, each), middle in zip(rates, middles, strict=True):
         axes.annotate(
             f"{middle:,.0f}",
-            (place, middle),
+            (place, max(each)),  # above the bar
             textcoords="offset points",
             xytext=(0, 7),
             ha="center",
@@ -120,7 +121,7 @@ def _draw_rates(
 
 def _draw_latency(results: Results, axes: Axes) -> None:
     curve = sorted(results.get(open_loop.NAME, open_loop.Figures).curve, key=lambda each: each.rate)
-    rates = [each.achieved for each in curve]
+    rates = [each.rate for each in curve]
     for label, field, colour, marker in (
         ("p99.9", "p999_ms", RED, "^"),
         ("p99", "p99_ms", ORANGE, "s"),
@@ -146,30 +147,18 @@ def _draw_latency(results: Results, axes: Axes) -> None:
     axes.yaxis.set_major_formatter(PLAIN)
     axes.xaxis.set_major_formatter(THOUSANDS)
     axes.set_xlim(left=0)
-    axes.set_xlabel("payments a second (open loop, achieved)")
+    axes.set_xlabel("payments a second that arrive (open loop)")
     axes.set_ylabel("milliseconds from when due")
     _finish(axes, "Latency of payments over arrival rate")
 
 
 def _draw_ledger_size(results: Results, axes: Axes) -> None:
     steps = results.get(ledger_size.NAME, ledger_size.Figures).steps
-    sizes = [step.entries / 1e6 for step in steps]
-    series: tuple[tuple[str, list[float], dict[str, Any]], ...] = (
-        (
-            "balance reads, 64 connections",
-            [step.read_rate for step in steps],
-            {"color": GREEN, "marker": "s"},
-        ),
-        (
-            "payments, 256 connections",
-            [step.payment_rate for step in steps],
-            {"color": BLUE, "marker": "o"},
-        ),
-    )
-    for label, rates, style in series:
-        axes.plot(sizes, rates, label=label, linewidth=1.8, **style)
+    reads = [(step.entries / 1e6, [load.rate for load in step.reads]) for step in steps]
+    paid = [(step.entries / 1e6, [load.rate for load in step.payments]) for step in steps]
+    _draw_rates(axes, reads, label="balance reads, 64 connections", colour=GREEN, marker="s")
+    _draw_rates(axes, paid, label="payments, 256 connections", colour=BLUE, marker="o")
     axes.set_ylim(bottom=0)
-    axes.set_xlim(left=0)
     axes.yaxis.set_major_formatter(THOUSANDS)
     axes.xaxis.set_major_formatter(PLAIN)
     axes.set_xlabel("million entries in the ledger")

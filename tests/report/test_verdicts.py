@@ -15,6 +15,7 @@ from bench.report.figures import (
     shown_number,
     slope,
     spread,
+    unless_refused,
 )
 from bench.report.programs import MeasurementFailed
 from bench.report.results import Results
@@ -79,6 +80,20 @@ def test_what_was_not_measured_says_why(
 def test_a_ratio_to_nothing_is_not_measured(tmp_path_factory: pytest.TempPathFactory) -> None:
     target = at_least_ratio("t", just(100), just(0), 5, "/s")
     assert judged(target, tmp_path_factory).verdict is Verdict.NOT_MEASURED
+
+
+@pytest.mark.parametrize(
+    ("refused", "judgement"),
+    [
+        (0, Judgement("3.00 ms", "", Verdict.MET)),
+        (1_200, Judgement("3.00 ms, but 1,200 requests failed", "", Verdict.NOT_MET)),
+    ],
+)
+def test_a_latency_of_refusals_meets_no_target(
+    refused: int, judgement: Judgement, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    target = unless_refused(at_most("t", just(3), 4, " ms"), lambda _: refused)
+    assert judged(target, tmp_path_factory) == judgement
 
 
 def test_numbers_show_about_three_digits() -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from bench.report import wrk
-from bench.report.figures import at_least_ratio, at_most_ratio, median, shown_number
+from bench.report.figures import at_least_ratio, at_most_ratio, median, shown_number, spread
 from bench.report.measurements.reads import balance_paths, check_all_answered
 from bench.report.posting_client import identifier
 from bench.report.preload import LOANS_PER_BATCH, loan_id
@@ -246,15 +246,16 @@ def details(figures: Figures) -> list[str]:
         f"{figures.preloaded:,} entries were posted beforehand in {figures.preload_seconds:,.0f} "
         "s; the others are measured payments of the steps before.",
         "",
-        "| entries | lines | database GB | payments/s | p99 ms | reads/s | p99 ms |",
-        "|---:|---:|---:|---:|---:|---:|---:|",
+        "| entries | lines | database GB | payments/s | spread | p99 ms "
+        "| reads/s | spread | p99 ms |",
+        "|---:|---:|---:|---:|---|---:|---:|---|---:|",
     ]
     for step in figures.steps:
         lines.append(
             f"| {step.entries:,} | {step.lines:,} | {step.database_mb / 1e3:.2f} "
-            f"| {step.payment_rate:,.0f} "
+            f"| {step.payment_rate:,.0f} | {spread([load.rate for load in step.payments])} "
             f"| {shown_number(median([load.p99_ms for load in step.payments]))} "
-            f"| {step.read_rate:,.0f} "
+            f"| {step.read_rate:,.0f} | {spread([load.rate for load in step.reads])} "
             f"| {shown_number(median([load.p99_ms for load in step.reads]))} |"
         )
     return lines
