@@ -1,7 +1,8 @@
 """The command line: `python -m bench.report`, which `make perf-report` calls.
 
 Exit status 0 when everything asked for was measured, targets met or not; 1 when something could
-not be measured; 2 for arguments that cannot be used.
+not be measured; 2 for arguments that cannot be used, or where what a run needs is not here; 130
+after Ctrl-C.
 """
 
 import argparse
@@ -19,7 +20,8 @@ import msgspec
 from bench.report.figures import Verdict
 from bench.report.machine import describe_machine, describe_settings, describe_versions
 from bench.report.measurements import MEASUREMENTS, ORDER
-from bench.report.plan import FULL, QUICK
+from bench.report.needs import find_lacking
+from bench.report.plan import FULL, QUICK, Plan
 from bench.report.plots import draw_all
 from bench.report.programs import ROOT, MeasurementFailed, say, without_paths
 from bench.report.render import judge_all, write_report
@@ -27,23 +29,40 @@ from bench.report.results import Environment, Record, Results, now_utc
 from bench.report.run import Run
 
 PUBLISHED = ROOT / "bench"
-INTERRUPTED = 130
+UNUSABLE, INTERRUPTED = 2, 130
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 BY_NAME = {measurement.NAME: measurement for measurement in MEASUREMENTS}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what is asked for and write the report."""
     chosen = _parse(arguments)
+    try:
+        return _report(chosen)
+    except KeyboardInterrupt:
+        say(f"interrupted; what was measured is kept in {chosen.out}")
+        return INTERRUPTED
+    except OSError as error:
+        say(f"perf-report: {error}; make room, or choose another folder with --out (make: OUT=)")
+        return UNUSABLE
+
+
+def _report(chosen: argparse.Namespace) -> int:
+    """Raises OSError where results cannot be kept; what was started has ended then."""
     folder = chosen.out / "quick" if chosen.quick else chosen.out
     folder.mkdir(parents=True, exist_ok=True)
     results = Results(folder.resolve())
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        failed = [] if chosen.render_only else _measure(results, chosen.only, chosen.quick)
-    except KeyboardInterrupt:
-        say("interrupted; what was measured is kept")
-        return INTERRUPTED
-    destination = _destination(results, chosen)
+    plan = QUICK if chosen.quick else FULL
+    names = [name for name in ORDER if not chosen.only or name in chosen.only]
+    lacking = [] if chosen.render_only else find_lacking(names, plan, results.folder)
+    for sentence in lacking:
+        say(f"perf-report: {sentence}")
+    if lacking:
+        return UNUSABLE
+    for number in ENDING_SIGNALS:  # a background job starts with SIGINT ignored
+        signal.signal(number, _interrupt)
+    failed = [] if chosen.render_only else _measure(results, names, plan)
+    destination = _destination(results, chosen, failed)
     write_report(results, destination)
     draw_all(results, destination)
     _say_verdicts(results, chosen.only)
@@ -55,9 +74,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench.report",
         description="Measures HPTS and its yardsticks in one run and writes bench/RESULTS.md.",
-        epilog=f"Measurements: {', '.join(BY_NAME)}. With --only or --quick the report is "
-        "written to the output folder instead. A full run takes about 40 minutes and 20 GB of "
-        "disk there; let nothing else run beside it.",
+        epilog=f"Measurements: {', '.join(BY_NAME)}. With --only or --quick, or where one fails, "
+        "the report is written to the output folder instead. A full run takes about 40 minutes and "
+        "20 GB of disk there; let nothing else run beside it.",
     )
     parser.add_argument("--only", type=_names, default=(), metavar="NAME,NAME", help="only these")
     parser.add_argument("--quick", action="store_true", help="seconds a measurement, smaller")
@@ -78,14 +97,13 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
-def _measure(results: Results, only: tuple[str, ...], is_quick: bool) -> list[str]:
-    """Make the measurements in their order; the names of those that failed."""
+def _measure(results: Results, names: Sequence[str], plan: Plan) -> list[str]:
+    """Make the measurements in this order; the names of those that failed."""
     failed = []
-    with Run(results.folder, QUICK if is_quick else FULL, results) as run:
-        order = [name for name in ORDER if not only or name in only]
+    with Run(results.folder, plan, results) as run:
         started_at = now_utc()
-        for position, name in enumerate(order, start=1):
-            say(f"[{position}/{len(order)}] {name}")
+        for position, name in enumerate(names, start=1):
+            say(f"[{position}/{len(names)}] {name}")
             if not _measure_one(run, name):
                 failed.append(name)
             if position == 1:
@@ -144,12 +162,18 @@ def _keep_environment(run: Run, started_at: str) -> None:
         traceback.print_exc()
 
 
-def _destination(results: Results, chosen: argparse.Namespace) -> Path:
-    """bench/ for whole reports at full length, else the output folder."""
+def _destination(results: Results, chosen: argparse.Namespace, failed: Sequence[str]) -> Path:
+    """bench/ for whole reports at full length, else the output folder: what is published there is
+    not lost to a run that failed."""
     environment = results.environment()
     is_quick = chosen.quick or environment is None or environment.is_quick
     is_part = bool(chosen.only) and not chosen.render_only
-    return results.folder if is_quick or is_part else PUBLISHED
+    if failed and not (is_quick or is_part):
+        say(
+            f"{', '.join(dict.fromkeys(failed))} could not be measured, so bench/RESULTS.md stays "
+            "as it was; to publish this all the same: python -m bench.report --render-only"
+        )
+    return results.folder if is_quick or is_part or failed else PUBLISHED
 
 
 def _say_verdicts(results: Results, only: tuple[str, ...]) -> None:
@@ -160,7 +184,9 @@ def _say_verdicts(results: Results, only: tuple[str, ...]) -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    """SIGTERM ends a run as Ctrl-C does: in order."""
+    """Once: an impatient second Ctrl-C would leave behind what the first is just stopping."""
+    for each in ENDING_SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

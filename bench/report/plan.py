@@ -38,6 +38,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     memory_seconds: float = 600
     memory_sample_seconds: float = 5
 
+    disk_gb: float = 20
+    """Taken at most at one time."""
+
     hordak_seconds: float = 15
     install_seconds_max: float = 300
 
@@ -65,5 +68,6 @@ QUICK = Plan(
     quiet_seconds=3,
     memory_seconds=5,
     memory_sample_seconds=0.5,
+    disk_gb=2,
     hordak_seconds=2,
 )

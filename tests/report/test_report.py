@@ -5,12 +5,14 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
+from matplotlib.figure import Figure
 
 from bench.report import open_loop as generator
 from bench.report.__main__ import main
 from bench.report.measurements import MEASUREMENTS, ORDER, noop, open_loop, payments, tpcb
+from bench.report.needs import find_lacking
 from bench.report.plan import FULL, QUICK
-from bench.report.plots import draw_all
+from bench.report.plots import _draw_latency, draw_all
 from bench.report.programs import MeasurementFailed
 from bench.report.render import render
 from bench.report.results import Environment, Record, Results
@@ -53,6 +55,29 @@ def results(tmp_path: Path) -> Results:
     rates = {1: 340, 16: 1_800, 64: 3_500, 256: 5_100}
     keep(found, "payments", payments_figures(rates))
     return found
+
+
+ARRIVED = generator.Arrivals(
+    rate=100,
+    achieved=100,
+    failed=0,
+    p50_ms=1,
+    p99_ms=2,
+    p999_ms=3,
+    max_ms=4,
+    generator_late_ms=0.1,
+)
+
+
+def latencies(curve: open_loop.Runs, half: open_loop.Runs = (ARRIVED,)) -> open_loop.Figures:
+    return open_loop.Figures(
+        closed_loop_rate=400,
+        curve=curve,
+        half=half,
+        beside_batches=(ARRIVED,),
+        batch_loans=10_000,
+        batch_seconds=(0.2,),
+    )
 
 
 def payments_figures(rates: dict[int, int], grown_by: int = 0) -> payments.Figures:
@@ -104,6 +129,15 @@ def test_books_that_differ_from_the_answers_are_a_target_missed(results: Results
     assert "1 runs differ" in found and found.endswith("**not met** |")
 
 
+def test_payments_refused_at_half_the_rate_meet_no_latency(results: Results) -> None:
+    refused = msgspec.structs.replace(ARRIVED, failed=7)
+    keep(results, "open_loop", latencies((ARRIVED,), half=(ARRIVED, refused)))
+    document = render(results, MEASUREMENTS)
+    found = row(document, "payments at half the rate of 64 connections, p99:")
+    assert found.endswith("| 2.00 ms, but 7 requests failed |  | **not met** |")
+    assert row(document, "the same beside accrual batches").endswith("| 2.00 ms |  | met |")
+
+
 def test_every_measurement_explains_itself(results: Results) -> None:
     document = render(results, MEASUREMENTS)
     for each in MEASUREMENTS:
@@ -133,32 +167,19 @@ def test_raw_results_come_back_as_they_were(results: Results) -> None:
         results.get("memory", tpcb.Figures)
 
 
+def test_latency_is_drawn_over_what_arrives_and_not_over_what_is_achieved(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond what a server can take, both stand still there: the curve would have one place."""
+    curve = tuple(msgspec.structs.replace(ARRIVED, rate=rate) for rate in (100.0, 200.0, 300.0))
+    keep(results, "open_loop", latencies(curve))
+    axes = Figure().subplots()
+    _draw_latency(results, axes)
+    assert all(list(line.get_xdata()) == [100, 200, 300] for line in axes.get_lines())
+
+
 def test_plots_are_drawn_of_what_there_is(results: Results, tmp_path: Path) -> None:
-    arrivals = tuple(
-        generator.Arrivals(
-            rate=rate,
-            achieved=rate,
-            failed=0,
-            p50_ms=1,
-            p99_ms=2,
-            p999_ms=3,
-            max_ms=4,
-            generator_late_ms=0.1,
-        )
-        for rate in (100.0, 200.0)
-    )
-    keep(
-        results,
-        "open_loop",
-        open_loop.Figures(
-            closed_loop_rate=400,
-            curve=arrivals,
-            half=arrivals,
-            beside_batches=arrivals,
-            batch_loans=10_000,
-            batch_seconds=(0.2,),
-        ),
-    )
+    keep(results, "open_loop", latencies((ARRIVED,)))
     draw_all(results, tmp_path)
     drawn = {path.name: path.stat().st_size for path in (tmp_path / "plots").iterdir()}
     assert set(drawn) == {"throughput.png", "latency.png"}
@@ -174,9 +195,10 @@ def test_rendering_again_measures_nothing(
     assert document == render(results, MEASUREMENTS)
 
 
-def test_a_measurement_that_fails_is_reported_and_the_rest_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def two_measurements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine on which TPC-B is measured at once and the no-op fails; where it would publish."""
+
     def fail(_: object) -> None:
         raise RuntimeError("no space left at /home/someone/state")
 
@@ -186,11 +208,42 @@ def test_a_measurement_that_fails_is_reported_and_the_rest_goes_on(
         "noop": SimpleNamespace(measure=fail),
     }
     monkeypatch.setattr("bench.report.__main__.BY_NAME", stand_ins)
+    monkeypatch.setattr("bench.report.__main__.ORDER", ("tpcb", "noop"))
+    monkeypatch.setattr("bench.report.__main__.find_lacking", lambda *_: [])
     monkeypatch.setattr("bench.report.__main__._keep_environment", lambda *_: None)
+    monkeypatch.setattr("bench.report.__main__.PUBLISHED", tmp_path / "published")
+    return tmp_path / "published"
+
+
+def test_a_measurement_that_fails_is_reported_and_the_rest_goes_on(
+    two_measurements: Path, tmp_path: Path
+) -> None:
     assert main(["--quick", "--only", "tpcb,noop", "--out", str(tmp_path)]) == 1
     document = (tmp_path / "quick" / "RESULTS.md").read_text()
     assert "**900** in the mean" in document
     assert "Not measured: noop: RuntimeError: no space left at state." in document
+
+
+def test_what_is_published_is_not_lost_to_a_run_that_failed(
+    two_measurements: Path, results: Results, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`results` has the environment of an earlier, whole run."""
+    assert main(["--out", str(results.folder)]) == 1
+    assert not two_measurements.exists()
+    assert "**900** in the mean" in (results.folder / "RESULTS.md").read_text()
+    assert "noop could not be measured, so bench/RESULTS.md stays" in capsys.readouterr().err
+    assert main(["--render-only", "--out", str(results.folder)]) == 0
+    assert (two_measurements / "RESULTS.md").exists()
+
+
+def test_a_disk_without_room_is_named_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=19e9))
+    for name in ("memory", "ledger_size"):
+        (found,) = [each for each in find_lacking([name], FULL, tmp_path) if "GB" in each]
+        assert "has 19 GB free, and this takes 20" in found
+    assert not any("GB" in each for each in find_lacking(["payments"], FULL, tmp_path))
 
 
 def test_an_unknown_measurement_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
