@@ -27,7 +27,7 @@ from .ledger_fixture import (
     reversal,
 )
 from .test_tampering import KEYS, Tampering, lent_books
-from .test_verify import ONE, TWO
+from .verify_story import ONE, TWO
 
 KEY = CheckpointKey(Ed25519PrivateKey.from_private_bytes(bytes(32)))
 PAYMENTS = 256

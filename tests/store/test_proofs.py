@@ -21,7 +21,7 @@ from hpts.store.proofs import BlockTree
 from hpts.store.verify import verify_tenant
 
 from .ledger_fixture import Books, disbursement, open_ledger, payment
-from .test_verify import ONE
+from .verify_story import ONE
 
 LARGE = 2 * 65_536 + 3 * 256 + 17
 PLANNED_FROM = 2_000

@@ -23,7 +23,7 @@ from .ledger_fixture import (
     payment,
     reversal,
 )
-from .test_verify import ONE, THREE, TWO
+from .verify_story import ONE, THREE, TWO
 
 KEYS = {
     "journal_entries": ("journal_entry_id",),

@@ -11,7 +11,7 @@ from hpts.domain.periods import CLOSE, REOPEN
 from hpts.store.verify import verify_tenant
 
 from .ledger_fixture import Books, days_ago
-from .test_periods import change, close
+from .period_changes import change, close
 from .test_tampering import FOR_NULL, OTHER_VALUE, columns
 
 RECORDS = 4

@@ -10,9 +10,7 @@ from hpts.store.verify import verify, verify_tenant
 from hpts.store.verify_progress import VerifiedTenant
 
 from .ledger_fixture import Books, accrual, days_ago, disbursement, payment, reversal
-from .test_verify import ONE, TWO
-
-OF_ENTRY = "WHERE tenant_id = %(tenant)s AND journal_entry_id = %(entry)s"
+from .verify_story import OF_ENTRY, ONE, TWO
 
 
 @pytest.fixture
