@@ -10,7 +10,7 @@ from hpts.http.jwks import KeySet, parse_key_set
 from hpts.http.key_record import KeyRecord
 from hpts.store.wire import ConnectionLost, StatementFailed
 
-from .test_jwks import EC_JWK, ED_JWK, RSA_JWK
+from .signing_keys import EC_JWK, ED_JWK, RSA_JWK
 
 READ_ONLY = StatementFailed("issuer keys", "25006", "read-only")
 NO_GRANT = StatementFailed("issuer keys", "42501", "permission denied")

@@ -14,6 +14,7 @@ from hpts.http.partners import TenantMarks, check_binding
 from hpts.http.rate_limit import NO_LIMITS, RateLimits
 from hpts.store.wire import ConnectionLost
 from tests.certificates import Authority, Issued
+from tests.clock import Clock
 from tests.http.asgi import Answer, StubVerifier, answer
 
 PROXY = "192.0.2.10"
@@ -186,14 +187,6 @@ def test_a_mark_that_cannot_be_read_refuses() -> None:
         raise ConnectionLost("away")
 
     assert call(read_mark=away).problem["code"] == "database_unavailable"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Database:

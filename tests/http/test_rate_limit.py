@@ -6,16 +6,9 @@ import pytest
 
 from hpts.domain.limits import RATE_LIMITED_TENANTS_MAX
 from hpts.http.rate_limit import RateLimit, RateLimits
+from tests.clock import Clock
 
 ONE, TWO = bytes(16), b"\1" * 16
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -204,7 +204,7 @@ def test_a_new_key_needs_no_refresh_to_be_found(
 def test_an_issuer_that_is_away_changes_nothing_for_known_keys(
     database_url: str, serve: Serve, rotating_issuer: Issuer, token_of: Callable[..., str]
 ) -> None:
-    """With a refresh every second; tests/http/test_auth.py does the hour with a clock by hand."""
+    """With a refresh every second; test_remembered_tokens.py does the hour with a clock by hand."""
     with serve(database_url, 1) as server:
         clients = client_of_each_worker(server, token_of("old"))
         rotating_issuer.is_away = True
