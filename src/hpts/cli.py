@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import psycopg
 
 from hpts import __version__
-from hpts.commands.arguments import Command, CommandError
+from hpts.commands.arguments import Command, CommandError, database_said
 from hpts.commands.audit import add_audit_commands
 from hpts.commands.bank import add_bank_commands
 from hpts.commands.books import add_books_commands
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CommandError, ConfigError, EmbeddedError, MigrationError) as error:
         print(f"hpts {chosen.command}: {error}", file=sys.stderr)
     except psycopg.Error as error:
-        print(f"hpts {chosen.command}: the database said: {error}", file=sys.stderr)
+        print(f"hpts {chosen.command}: {database_said(error)}", file=sys.stderr)
     except OSError as error:
         print(f"hpts {chosen.command}: {error}", file=sys.stderr)
     except KeyboardInterrupt:

@@ -1,7 +1,9 @@
-"""What the commands share: adding one to the parser, what stops it, which database is meant."""
+"""What the commands share: adding one to the parser, what stops it, which database is meant, and
+what the database said."""
 
 import argparse
 import datetime
+import re
 import uuid
 from collections.abc import Callable
 from typing import TypeAlias
@@ -10,6 +12,11 @@ from hpts.config import Settings
 
 Command = Callable[[argparse.Namespace, Settings], int]
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+ROLE_REFUSED = re.compile(
+    r'permission denied to (?:set|grant) role "(\w+)"|must have admin option on role "(\w+)"'
+)
 
 
 class CommandError(Exception):
@@ -42,6 +49,19 @@ def add_tenant_argument(command: argparse.ArgumentParser, *, is_required: bool =
     meaning = "as `hpts tenant list` shows it" if is_required else "only this one (default: all)"
     command.add_argument(
         "--tenant", required=is_required, type=uuid.UUID, metavar="UUID", help=meaning
+    )
+
+
+def database_said(error: Exception) -> str:
+    """An error of the database for a person; where the login is the wrong one, with what to do."""
+    said = f"the database said: {error}"
+    refused = ROLE_REFUSED.search(said)
+    if refused is None:
+        return said
+    role = refused[1] or refused[2]
+    return (
+        f"{said}\nHPTS_DATABASE_URL has a login that may not become {role}: take the one that may,"
+        f" or GRANT {role} TO it as a superuser (docs/OPERATIONS.md, Set up)."
     )
 
 

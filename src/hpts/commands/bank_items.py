@@ -13,6 +13,7 @@ from hpts.commands.arguments import (
     add_command,
     add_tenant_argument,
     database_of,
+    database_said,
     no_tenant,
 )
 from hpts.config import Settings
@@ -156,7 +157,7 @@ def refusals(tenant_id: uuid.UUID) -> Iterator[None]:
     except TenantUnknown:
         raise no_tenant(tenant_id) from None
     except (ConnectionLost, StatementFailed) as error:
-        raise CommandError(f"the database said: {error}") from error
+        raise CommandError(database_said(error)) from error
 
 
 def listed(error: StatementInvalid, name: str = "") -> str:

@@ -40,6 +40,7 @@ from hpts.commands.arguments import (
     add_tenant_argument,
     calendar_day,
     database_of,
+    database_said,
     no_tenant,
 )
 from hpts.config import Settings
@@ -171,7 +172,7 @@ def _export(chosen: argparse.Namespace, settings: Settings) -> int:
         except TenantUnknown:
             raise no_tenant(chosen.tenant) from None
         except (ConnectionLost, StatementFailed) as error:
-            raise CommandError(f"the database said: {error}") from error
+            raise CommandError(database_said(error)) from error
     return 0
 
 
