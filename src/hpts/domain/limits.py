@@ -107,6 +107,8 @@ PAGE_LINES_MAX = 20_000
 PAGE_TOKEN_LENGTH_MAX = 512
 ENTRIES_SEARCHED_MAX = 20_000
 """A page of an account ends early rather than search more entries than this for its lines."""
+RESTATEMENT_SEARCHED_MAX = 10_000
+"""And so does a page of a restatement, for entries that touch the account."""
 
 STREAMS_MAX = 4
 """Exports that a worker sends at once, as many as it has readers; each asks one at a time."""
@@ -144,6 +146,8 @@ WEBHOOK_PAGE_MAX = 500
 WEBHOOK_POLL_MS = 25
 WEBHOOK_FLUSH_MS = 100
 WEBHOOK_DELIVERED_DAYS = 7
+WEBHOOK_FORGOTTEN_AT_ONCE = 5_000
+"""Deliveries that one statement looks at to forget; every endpoint's wait meanwhile."""
 WEBHOOK_OLD_SECRET_HOURS = 24
 WEBHOOK_OLD_SECRET_HOURS_MAX = 168
 RELAY_LOOK_SECONDS = 1
@@ -185,6 +189,8 @@ REFUSALS_KEPT_PER_TENANT_MAX = 64
 """So that one tenant's, or those of nobody known, leave room for the others'."""
 AUDIT_BATCH_MAX = 64
 """Records that one transaction writes: it holds up whoever else records something of the tenant."""
+AUDIT_EVENTS_SEARCHED_MAX = 10_000
+"""A page of audit events ends early rather than look at more of them for those that fit."""
 AUDIT_STOP_SECONDS_MAX = 3
 """How long a stop waits for the last refusals to be written."""
 ISSUER_KEYS_RECORDED_MAX = 64

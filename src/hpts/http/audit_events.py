@@ -1,7 +1,8 @@
 """The audit events of the token's tenant, in pages, newest first.
 
 An event's id is a UUIDv7 of the moment it was recorded, so days are bounds of ids. Reading leaves
-no event of its own.
+no event of its own. A page may hold fewer events than asked for, or none, though more follow: a
+filter is looked for in AUDIT_EVENTS_SEARCHED_MAX events at a time.
 """
 
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from hpts.domain.entries import MICROSECONDS_PER_DAY, format_timestamp
 from hpts.domain.identifiers import UNIX_TO_2000_MICROSECONDS
 from hpts.domain.limits import AUDIT_TEXT_LENGTH_MAX
 from hpts.http.messages import JSON, NO_STORE, Request, Response
-from hpts.http.page_tokens import IDENTIFIER, PAGED, next_token, read_page
+from hpts.http.page_tokens import IDENTIFIER, PAGED, read_page, seal
 from hpts.http.parameters import Parameters
 from hpts.http.payloads import parse_day, parse_identifier
 from hpts.ledger import Ledger
@@ -73,7 +74,7 @@ async def list_audit_events(request: Request, ledger: Ledger) -> Response:
     asked = read_page(parameters, query, IDENTIFIER)
     parameters.check()
     end = AFTER_EVERY_ID if query.to_date is None else _first_id(parse_day(query.to_date) + 1)
-    events = await ledger.audit.events(
+    found = await ledger.audit.events(
         query.tenant_id,
         since=FIRST_ID if query.from_date is None else _first_id(parse_day(query.from_date)),
         before=end if asked.place is None else min(asked.place, end),
@@ -82,10 +83,11 @@ async def list_audit_events(request: Request, ledger: Ledger) -> Response:
         outcome=_encoded(query.outcome),
         actor=_encoded(query.actor),
     )
-    shown = events[: asked.size]
+    shown = found.events[: asked.size]
+    reached = shown[-1].audit_event_id if len(shown) < len(found.events) else found.searched_to
     page = AuditEventPage(
         [_audit_event(event) for event in shown],
-        next_token(query, shown, events, lambda event: parse_identifier(event.audit_event_id)),
+        UNSET if reached is None else seal(query, parse_identifier(reached)),
     )
     return Response(200, msgspec.json.encode(page), [JSON, NO_STORE])
 

@@ -1,7 +1,12 @@
-"""The audit events of one tenant, as the API shows them: one round trip a page, no locks."""
+"""The audit events of one tenant, as the API shows them: one round trip a page, no locks.
+
+Whoever is refused leaves events, as many as he likes, so a filter that hardly any event fits is
+looked for in a bounded number of them a page.
+"""
 
 from typing import NamedTuple
 
+from hpts.domain.limits import AUDIT_EVENTS_SEARCHED_MAX
 from hpts.store.pool import Pool
 from hpts.store.tenancy import run_for_tenant
 from hpts.store.text_format import identifier_text, text_step
@@ -24,6 +29,13 @@ class AuditEventRow(NamedTuple):
     details: bytes
 
 
+class AuditEvents(NamedTuple):
+    """Events, and the id that the search ended with where it ended before the last event."""
+
+    events: list[AuditEventRow]
+    searched_to: str | None
+
+
 class AuditReads:
     """The queries of one database, over a pool of wires. Raises what run_for_tenant raises."""
 
@@ -40,13 +52,17 @@ class AuditReads:
         action: bytes | None,
         outcome: bytes | None,
         actor: bytes | None,
-    ) -> list[AuditEventRow]:
+    ) -> AuditEvents:
         """At most `count` events whose ids are from `since` to just before `before`, newest
-        first."""
+        first; fewer, though there may be more, where AUDIT_EVENTS_SEARCHED_MAX were looked at."""
         bounds = (identifier_text(since), identifier_text(before), b"%d" % count)
-        query = text_step("read_audit_events", tenant_id, *bounds, action, outcome, actor)
-        (events,) = await run_for_tenant(self._pool, tenant_id, query)
-        return [_audit_event(row) for row in events]
+        wanted = (action, outcome, actor)
+        searched_max = count if wanted == (None, None, None) else AUDIT_EVENTS_SEARCHED_MAX
+        query = text_step("read_audit_events", tenant_id, *bounds, *wanted, b"%d" % searched_max)
+        (rows,) = await run_for_tenant(self._pool, tenant_id, query)
+        reached = rows[0][0]
+        events = [_audit_event(row[1:]) for row in rows if row[1] is not None]
+        return AuditEvents(events, None if reached is None else reached.decode())
 
 
 def _audit_event(row: tuple[bytes | None, ...]) -> AuditEventRow:

@@ -100,13 +100,16 @@ class RelayConnection:
         await self._run([_entering(tenant_id), ("keep_webhook_progress", values)])
 
     async def forget(self, tenant_id: bytes, endpoint_id: str) -> None:
-        """Forget what was delivered after all, some days ago."""
+        """Forget what was delivered after all, some days ago, some at a time."""
         values = {
             "tenant_id": uuid.UUID(bytes=tenant_id),
             "endpoint_id": endpoint_id,
             "days": limits.WEBHOOK_DELIVERED_DAYS,
+            "count": limits.WEBHOOK_FORGOTTEN_AT_ONCE,
         }
-        await self._run([_entering(tenant_id), ("forget_webhook_deliveries", values)])
+        step = ("forget_webhook_deliveries", values)
+        while (await self._run([_entering(tenant_id), step]))[-1][0][0]:
+            pass
 
     async def _run(self, steps: list[tuple[str, dict[str, Any]]]) -> list[list[tuple[Any, ...]]]:
         """The rows of each statement; all of them in one transaction."""
