@@ -37,13 +37,13 @@ class RestatementItem(msgspec.Struct, frozen=True):
 
 
 class RestatementPage(msgspec.Struct, frozen=True):
-    """`has_more` where entries follow the page's."""
+    """`reached` is behind which entry the next page begins, None on the last."""
 
     account_name: str
     before: KnownBalance
     after: KnownBalance
     items: list[RestatementItem]
-    has_more: bool
+    reached: bytes | None
 
 
 COLUMNS = (
@@ -62,18 +62,20 @@ COLUMNS = (
 async def read_restatement(
     known: KnownReads, tenant_id: bytes, query: RestatementQuery, after: bytes | None, size: int
 ) -> RestatementPage | None:
-    """At most `size` of the entries after one, or from the first; None when the chart has no such
-    account."""
+    """At most `size` of the entries after one, or from the first; fewer or none, though more
+    follow, where they are few among many. None when the chart has no such account."""
     found = await known.restatement(tenant_id, query, after=after, count=size + 1)
     if found is None:
         return None
     normal_balance = found.before.normal_balance
+    shown = found.entries[:size]
+    has_more = len(found.entries) > size
     return RestatementPage(
         found.before.name,
         _balance(found.before),
         _balance(found.after),
-        [_item(entry, normal_balance) for entry in found.entries[:size]],
-        len(found.entries) > size,
+        [_item(entry, normal_balance) for entry in shown],
+        uuid.UUID(shown[-1].journal_entry_id).bytes if has_more else found.searched_to,
     )
 
 
@@ -108,13 +110,14 @@ async def _rows(
     is_now = query.known_to.microseconds == LATEST
     closing = row(AFTER, page.after, known_at=UNSET if is_now else str(query.known_to))
     found: RestatementPage | None = page
-    while found is not None and found.items:
-        yield [Lines(row(ENTRY, item)) for item in found.items]
-        last = uuid.UUID(found.items[-1].journal_entry_id).bytes
+    while found is not None:
+        if found.items:
+            yield [Lines(row(ENTRY, item)) for item in found.items]
+        reached = found.reached
         found = (
-            await read_restatement(known, tenant_id, query, last, EXPORT_ENTRIES_AT_ONCE)
-            if found.has_more
-            else None
+            None
+            if reached is None
+            else await read_restatement(known, tenant_id, query, reached, EXPORT_ENTRIES_AT_ONCE)
         )
     yield [Lines(closing)]
 

@@ -18,7 +18,6 @@ from hpts.http.csv_answers import json_form, streamed_csv
 from hpts.http.messages import Request, Response
 from hpts.http.page_tokens import IDENTIFIER, PAGED, read_page, seal
 from hpts.http.parameters import LAYERS, Parameters
-from hpts.http.payloads import parse_identifier
 from hpts.http.problems import ProblemRaised
 from hpts.ledger import Ledger
 from hpts.store.known_reads import RestatementQuery
@@ -82,9 +81,7 @@ async def get_restatement(request: Request, ledger: Ledger) -> Response:
             before=found.before,
             after=found.after,
             items=found.items,
-            next_page_token=seal(place, parse_identifier(found.items[-1].journal_entry_id))
-            if found.has_more
-            else UNSET,
+            next_page_token=UNSET if found.reached is None else seal(place, found.reached),
         )
     )
 

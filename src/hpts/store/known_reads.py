@@ -5,11 +5,12 @@ line by line, which only takes longer. A read that finds much of that has it fol
 """
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from hpts.domain.instants import Instant
-from hpts.domain.limits import UNFOLDED_BLOCKS_MAX
+from hpts.domain.limits import RESTATEMENT_SEARCHED_MAX, UNFOLDED_BLOCKS_MAX
 from hpts.store.reads import AccountRow
 from hpts.store.tenancy import RunForTenant
 from hpts.store.text_format import identifier_text, text_of, text_step
@@ -48,11 +49,13 @@ class RestatedEntry(NamedTuple):
 
 
 class Restated(NamedTuple):
-    """What was known before and after, and entries between."""
+    """What was known before and after, entries between, and where the search for them ended if it
+    did before the last (16 bytes)."""
 
     before: AccountRow
     after: AccountRow
     entries: list[RestatedEntry]
+    searched_to: bytes | None
 
 
 def known_steps(
@@ -125,8 +128,9 @@ class KnownReads:
     async def restatement(
         self, tenant_id: bytes, query: RestatementQuery, *, after: bytes | None, count: int
     ) -> Restated | None:
-        """At most `count` of the entries after one, or from the first; None when the chart has no
-        such account."""
+        """At most `count` of the entries after one, or from the first; fewer, though there may be
+        more, where RESTATEMENT_SEARCHED_MAX were looked through. None when the chart has no such
+        account."""
         before_row, after_row = [
             await self.account(
                 tenant_id,
@@ -157,9 +161,16 @@ class KnownReads:
                 identifier_text(query.known_to.before_entry_id),
                 b"%d" % count,
                 identifier_text(query.day_end.before_entry_id),
+                b"%d" % max(count, RESTATEMENT_SEARCHED_MAX),
             ),
         )
-        return Restated(before_row, after_row, [_restated(row) for row in rows])
+        reached = rows[0][0]
+        return Restated(
+            before_row,
+            after_row,
+            [_restated(row[1:]) for row in rows if row[1] is not None],
+            None if reached is None else uuid.UUID(reached.decode()).bytes,
+        )
 
     def note_backlog(self, tenant_id: bytes, backlog: Rows) -> None:
         """Have the tenant folded where a read found that much is not yet."""
