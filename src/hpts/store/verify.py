@@ -21,6 +21,8 @@ from hpts.store.tenants import list_tenants
 from hpts.store.verify_audit import NO_AUDIT_HEAD, check_audit_events
 from hpts.store.verify_bank import check_bank
 from hpts.store.verify_blocks import check_chain
+from hpts.store.verify_chart import check_chart
+from hpts.store.verify_details import check_details
 from hpts.store.verify_entries import Tally, check_entries
 from hpts.store.verify_progress import (
     Progress,
@@ -30,7 +32,7 @@ from hpts.store.verify_progress import (
     verified_tenant,
 )
 from hpts.store.verify_snapshot import Finding, Findings, Snapshot, open_snapshot
-from hpts.store.verify_totals import check_borrowers, check_loan_sums, check_loans, check_totals
+from hpts.store.verify_totals import check_loan_sums, check_loans, check_totals
 
 __all__ = ["CHECKS", "Finding", "Verified", "verify", "verify_tenant"]
 
@@ -58,15 +60,18 @@ CHECKS = {
     "audit_reversals": "every reversal has its audit event",
     "audit_periods": "every closing and reopening of the books is what its audit event says",
     "closed_through": "the books are closed through the day of the last closing or reopening",
+    "tenant_marks": "what operators set of a tenant is what its audit events say",
+    "accounts": "the chart of accounts is the one that every tenant starts with",
     "bank_statements": "a bank statement's closing balance is its opening balance and its lines",
     "bank_matches": "both sides of a match of bank items move the same amount, the one it names",
     "bank_open_items": "a bank item is unmatched exactly while no match that stands has it",
     "audit_bank_matches": "every match made by hand or undone has its audit event",
     "bank_cash_lines": "a bank account's cash lines are the ledger's, up to its cursor",
     "loan_borrower": "a loan's borrower is the one that its disbursements name",
+    "moved_accruals": "an accrual that was moved keeps its own day, as its details say",
 }
 """Every check, in the order in which it is reported."""
-FULL_ONLY = frozenset(("loan_borrower", "bank_cash_lines"))
+FULL_ONLY = frozenset(("loan_borrower", "moved_accruals", "bank_cash_lines"))
 """Checks that a verification since an earlier one leaves out."""
 
 
@@ -118,6 +123,7 @@ def verify_tenant(
         check_loan_sums(snapshot, findings, tally)
         counts["totals"] = check_totals(snapshot, findings, tally)
         counts["blocks"], head = check_chain(snapshot, findings, known)
+        check_chart(snapshot, findings)
         audit = check_audit_events(snapshot, findings, known_audit)
         counts["audit events"] = audit.event_number
         check_bank(snapshot, findings, is_full=since is None)
@@ -148,7 +154,7 @@ def _collector_at_rest() -> Iterator[None]:
 
 
 def _check_each_loan(snapshot: Snapshot, findings: Findings) -> int:
-    check_borrowers(snapshot, findings)
+    check_details(snapshot, findings)
     return check_loans(snapshot, findings)
 
 

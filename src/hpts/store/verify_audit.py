@@ -8,6 +8,7 @@ reversal or a period, or where an earlier verification has kept the end (`--sinc
 from hashlib import sha256
 from typing import NamedTuple
 
+from hpts.store.verify_marks import TenantEvents
 from hpts.store.verify_periods import PeriodEvents
 from hpts.store.verify_snapshot import Findings, Row, Snapshot, name_of
 
@@ -30,7 +31,7 @@ def check_audit_events(snapshot: Snapshot, findings: Findings, known: AuditHead)
     tenant_id = snapshot.tenant_id.bytes
     last = AuditHead(0, sha256(CHAIN_PREFIX + tenant_id).digest())
     is_known_found = known.event_number == 0
-    periods = PeriodEvents()
+    periods, marks = PeriodEvents(), TenantEvents()
     for row in snapshot.stream("walk_audit_events"):
         number, event_id, previous_hash, event_hash = row[:4]
         name = f"audit_events {number} {name_of(event_id)}"
@@ -48,6 +49,7 @@ def check_audit_events(snapshot: Snapshot, findings: Findings, known: AuditHead)
             if event_hash != known.event_hash:
                 findings.note("audit_chain", name, "is not the event that was verified last")
         periods.add(row)
+        marks.add(row)
         last = AuditHead(number, event_hash or b"")
     if not is_known_found:
         name = f"audit_events {known.event_number}"
@@ -56,6 +58,7 @@ def check_audit_events(snapshot: Snapshot, findings: Findings, known: AuditHead)
         message = "is a reversal without an event in audit_events"
         findings.note("audit_reversals", f"journal_entries {name_of(entry_id)}", message)
     periods.check(snapshot, findings)
+    marks.check(snapshot, findings)
     return last if last.event_number else NO_AUDIT_HEAD
 
 

@@ -1,11 +1,8 @@
 """The numbers kept beside the journal, totals and loans, held against the lines."""
 
-import uuid
 from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
-
-import msgspec
 
 from hpts.domain.entries import date_of, day_of
 from hpts.store.verify_entries import Tally
@@ -90,25 +87,6 @@ def check_loan_sums(snapshot: Snapshot, findings: Findings, tally: Tally) -> Non
                 f"together owe {int(owed or 0)} {currency.decode()} on account {account_code:04}; "
             )
             findings.note("loans", "loans", message + f"its lines add up to {wanted}")
-
-
-class _KeptDetails(msgspec.Struct, frozen=True):
-    borrower_id: str | None = None
-
-
-def check_borrowers(snapshot: Snapshot, findings: Findings) -> None:
-    """A loan's borrower is the one of its disbursements, whose hashed details name it."""
-    for _, details, loan_id, borrower_id in snapshot.stream("walk_borrowers"):
-        try:
-            kept = msgspec.json.decode(details, type=_KeptDetails).borrower_id
-            if kept is None or loan_id is None or uuid.UUID(kept).bytes == borrower_id:
-                continue  # a disbursement by its entry_hash, a missing loan by its lines
-        except (msgspec.MsgspecError, ValueError):
-            continue  # details that were altered: the entry's hash tells
-        shown = "NULL" if borrower_id is None else name_of(borrower_id)
-        message = f"borrower_id is {shown}; its disbursements say {kept}"
-        findings.note("loan_borrower", f"loans {name_of(loan_id)}", message)
-        return
 
 
 def _differ(row: Row) -> str | None:
