@@ -25,6 +25,7 @@ from tests.conftest import Server, clean_environment
 
 quiet_port = free_port
 """Below those that the kernel gives to clients: no other test has the port meanwhile."""
+UNKNOWN_TENANT = "00000000-0000-4000-8000-000000000001"
 READY_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 30
 COMMAND_SECONDS_MAX = 60
@@ -292,3 +293,12 @@ def run_hpts(
 def signal_group(process: subprocess.Popen[bytes], number: int) -> None:
     """To every process of the session, as a terminal does for Ctrl-C."""
     os.killpg(process.pid, number)
+
+
+def check_message(finished: subprocess.CompletedProcess[str], status: int, *parts: str) -> None:
+    """It failed with `status` and says every one of `parts`, and no traceback."""
+    said = finished.stdout + finished.stderr
+    assert finished.returncode == status, said
+    assert "Traceback" not in said, said
+    for part in parts:
+        assert part in said, said

@@ -17,8 +17,7 @@ from hpts.http.issuer import DevelopmentIssuer
 from tests.certificates import SERVER, Authority, Issued
 
 from .nginx import Nginx, needs_nginx, proxying
-from .processes import wait_until
-from .test_partner_listener import (
+from .partners import (
     VERSIONS,
     Papers,
     Partnered,
@@ -27,6 +26,7 @@ from .test_partner_listener import (
     make_papers,
     partnered,
 )
+from .processes import wait_until
 
 REQUEST = b"GET /v1/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 KEEPING = b"GET /v1/health/live HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -14,14 +14,14 @@ from typing import NamedTuple
 import pytest
 
 from hpts.http.issuer import DevelopmentIssuer
-from hpts.store.tenants import add_tenant, set_tenant_status
+from hpts.store.tenants import set_tenant_status
 from tests.certificates import DAY, Issued
 from tests.conftest import Server
 
 from .nginx import Nginx, needs_nginx, proxying
+from .partners import BALANCE, Papers, make_papers, problem
 from .payers import Client, Reply, open_loans, payment_body
 from .processes import quiet_port, serving
-from .test_partner_listener import BALANCE, Papers, make_papers, problem
 
 pytestmark = needs_nginx
 TRUSTED, UNTRUSTED = "127.0.0.1", "127.0.0.2"
@@ -31,11 +31,6 @@ PROTECTING = (
 )  # fmt: skip
 NGINX_BYTES_MAX = 3_120
 """The largest certificate that the configuration passes on, by its own word."""
-
-
-@pytest.fixture(scope="module")
-def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
-    return make_papers(tmp_path_factory.mktemp("papers"))
 
 
 class Proxied(NamedTuple):
@@ -81,11 +76,6 @@ def proxied(
         ) as nginx,
     ):
         yield Proxied(server, nginx, papers)
-
-
-@pytest.fixture
-def partner_tenant(database_url: str) -> str:
-    return str(add_tenant(database_url, "a partner", requires_mtls=True))
 
 
 def refused_by_nginx(reply: Reply) -> bool:
