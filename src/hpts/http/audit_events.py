@@ -20,6 +20,7 @@ from hpts.http.parameters import Parameters
 from hpts.http.payloads import parse_day, parse_identifier
 from hpts.ledger import Ledger
 from hpts.store.audit_reads import AuditEventRow
+from hpts.store.text_format import encoded
 
 AUDIT_PARAMETERS = PAGED | {"action", "outcome", "actor", "from_date", "to_date"}
 ACTIONS = tuple(action.value for action in Action)
@@ -79,9 +80,9 @@ async def list_audit_events(request: Request, ledger: Ledger) -> Response:
         since=FIRST_ID if query.from_date is None else _first_id(parse_day(query.from_date)),
         before=end if asked.place is None else min(asked.place, end),
         count=asked.size + 1,
-        action=_encoded(query.action),
-        outcome=_encoded(query.outcome),
-        actor=_encoded(query.actor),
+        action=encoded(query.action),
+        outcome=encoded(query.outcome),
+        actor=encoded(query.actor),
     )
     shown = found.events[: asked.size]
     reached = shown[-1].audit_event_id if len(shown) < len(found.events) else found.searched_to
@@ -104,10 +105,6 @@ def _first_id(day: int) -> bytes:
     """Below every id of the day (from 2000-01-01, UTC), above every earlier one."""
     microseconds = day * MICROSECONDS_PER_DAY + UNIX_TO_2000_MICROSECONDS
     return (max(0, microseconds // 1000) << 80).to_bytes(16, "big")
-
-
-def _encoded(text: str | None) -> bytes | None:
-    return None if text is None else text.encode()
 
 
 def _audit_event(event: AuditEventRow) -> AuditEvent:

@@ -14,6 +14,7 @@ from hpts.http.problems import ProblemRaised
 from hpts.ledger import Ledger
 from hpts.store.loan_reads import LoanRow
 from hpts.store.reads import AccountRow
+from hpts.store.text_format import encoded
 
 ACCOUNT_CODE = re.compile(r"[0-9]{4}")
 LOAN_PARAMETERS = frozenset(("as_of_date", "known_at"))
@@ -73,7 +74,7 @@ async def get_account_balance(request: Request, ledger: Ledger) -> Response:
             code.encode(),
             currency.encode(),
             LAYERS[layer],
-            as_of_date.encode() if as_of_date else None,
+            encoded(as_of_date),
         )
     else:
         account = await ledger.known.account(

@@ -20,6 +20,7 @@ from hpts.http.parameters import Parameters
 from hpts.http.problems import ProblemRaised
 from hpts.ledger import Ledger
 from hpts.store.feed import START, CursorForeign, FeedPage, Filter, Position
+from hpts.store.text_format import encoded
 
 FEED_PARAMETERS = frozenset(
     ("after", "limit", "wait", "event_type", "loan_id", "account_code", "from_date", "to_date")
@@ -100,12 +101,8 @@ def _read_query(request: Request) -> FeedQuery:
     if after is None and token != LATEST:
         parameters.refuse("after", "invalid", "must be next_cursor of an earlier page, or latest")
     parameters.check()
-    wanted = Filter(*map(_encoded, (event_type, loan_id, account_code, from_date, to_date)))
+    wanted = Filter(*map(encoded, (event_type, loan_id, account_code, from_date, to_date)))
     return FeedQuery(tenant_id, after, wanted, limit, wait)
-
-
-def _encoded(text: str | None) -> bytes | None:
-    return None if text is None else text.encode()
 
 
 def _position(tenant_id: bytes, token: str) -> Position | None:

@@ -21,7 +21,8 @@ from hpts.http.parameters import Parameters
 from hpts.http.payloads import parse_identifier
 from hpts.http.problems import ProblemRaised
 from hpts.ledger import Ledger
-from hpts.store.reads import EntryRow, LineRow
+from hpts.store.reads import EntryRow, LineRow, first_within_lines, lines_by_entry
+from hpts.store.text_format import encoded
 
 PAGE_PARAMETERS = PAGED | {"from_date", "to_date", "event_type"}
 DIRECTIONS = {"D": "DR", "C": "CR"}
@@ -88,17 +89,15 @@ async def list_loan_journal_entries(request: Request, ledger: Ledger) -> Respons
         query.loan_id,
         before=asked.place,
         count=asked.size + 1,
-        from_date=query.from_date.encode() if query.from_date else None,
-        to_date=query.to_date.encode() if query.to_date else None,
-        event_type=query.event_type.encode() if query.event_type else None,
+        from_date=encoded(query.from_date),
+        to_date=encoded(query.to_date),
+        event_type=encoded(query.event_type),
     )
     if entries is None:
         raise ProblemRaised("not_found")
-    shown = _within_bounds(entries[: asked.size])
-    lines = await ledger.reads.lines(query.tenant_id, [entry.journal_entry_id for entry in shown])
-    by_entry: dict[str, list[LineRow]] = {entry.journal_entry_id: [] for entry in shown}
-    for line in lines:
-        by_entry[line.journal_entry_id].append(line)
+    shown = first_within_lines(entries[: asked.size], PAGE_LINES_MAX)
+    entry_ids = [entry.journal_entry_id for entry in shown]
+    by_entry = lines_by_entry(entry_ids, await ledger.reads.lines(query.tenant_id, entry_ids))
     page = JournalEntryPage(
         [render_entry(entry, by_entry[entry.journal_entry_id]) for entry in shown],
         next_token(query, shown, entries, lambda entry: parse_identifier(entry.journal_entry_id)),
@@ -125,16 +124,6 @@ def _read_query(request: Request) -> tuple[PageQuery, PageAsked[bytes]]:
 def event_types() -> tuple[str, ...]:
     """Those of the document."""
     return tuple(load_document()["components"]["schemas"]["EventType"]["enum"])
-
-
-def _within_bounds(entries: list[EntryRow]) -> list[EntryRow]:
-    """The first entries that together have at most PAGE_LINES_MAX lines, but at least one."""
-    lines = 0
-    for at, entry in enumerate(entries):
-        lines += entry.line_count
-        if at and lines > PAGE_LINES_MAX:
-            return entries[:at]
-    return entries
 
 
 def render_entry(entry: EntryRow, lines: Iterable[LineRow]) -> JournalEntry:

@@ -11,7 +11,14 @@ from typing import NamedTuple
 
 from hpts.domain import limits
 from hpts.store.pool import Pool
-from hpts.store.reads import EntryRow, LineRow, entry_of, line_of
+from hpts.store.reads import (
+    EntryRow,
+    LineRow,
+    entry_of,
+    first_within_lines,
+    line_of,
+    lines_by_entry,
+)
 from hpts.store.tenancy import run_for_tenant
 from hpts.store.text_format import array_text, text_of, text_step
 from hpts.store.wire import Rows, Step
@@ -125,7 +132,7 @@ class Feed:
         if not pieces:
             return FeedPage([], {}, after, False)
         found, end = await self._scan(tenant_id, pieces, wanted, count)
-        shown = _within_lines(found[:count], limits.PAGE_LINES_MAX)
+        shown = first_within_lines(found[:count], limits.PAGE_LINES_MAX)
         if len(shown) < len(found):
             end = _behind(shown[-1])
         entries, lines = await self._read(tenant_id, [one.entry_id for one in shown])
@@ -239,7 +246,7 @@ class Feed:
         found = _placed(rows, pieces)
         if wanted.account_code is None or not found:
             return found, end
-        looked_through = _within_lines(found, limits.FEED_SCAN_LINES_MAX)
+        looked_through = first_within_lines(found, limits.FEED_SCAN_LINES_MAX)
         if len(looked_through) < len(found):
             end = _behind(looked_through[-1])
         (fitting,) = await run_for_tenant(
@@ -266,9 +273,7 @@ class Feed:
             text_step("read_entries", tenant_id, array_text(entry_ids)),
             text_step("read_lines", tenant_id, array_text(entry_ids)),
         )
-        by_entry: dict[str, list[LineRow]] = {entry_id: [] for entry_id in entry_ids}
-        for line in map(line_of, lines):
-            by_entry[line.journal_entry_id].append(line)
+        by_entry = lines_by_entry(entry_ids, map(line_of, lines))
         return [entry_of(row) for row in entries], by_entry
 
 
@@ -319,16 +324,6 @@ def _placed(rows: Rows, pieces: list[tuple[Block, int]]) -> list[Found]:
         while not block.first <= number < block.first + block.entry_count:
             block, _ = next(blocks)
         found.append(Found(block, number - block.first, text, int(line_count or 0)))
-    return found
-
-
-def _within_lines(found: Sequence[Found], lines_max: int) -> Sequence[Found]:
-    """The first of them that together have at most so many lines, but at least one."""
-    lines = 0
-    for at, one in enumerate(found):
-        lines += one.line_count
-        if at and lines > lines_max:
-            return found[:at]
     return found
 
 

@@ -3,9 +3,9 @@
 Reads take no locks and see only committed postings. Whoever calls turns rows into replies.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from hpts.domain.accounts import Account, Chart, chart_of
 from hpts.domain.entries import day_of
@@ -52,6 +52,16 @@ class LineRow(NamedTuple):
     layer: str
     loan_id: str | None
     borrower_id: str | None
+
+
+class HasLines(Protocol):
+    """An entry, of which at least the number of lines is known."""
+
+    @property
+    def line_count(self) -> int: ...
+
+
+Entry = TypeVar("Entry", bound=HasLines)
 
 
 class AccountRow(NamedTuple):
@@ -278,3 +288,21 @@ def line_of(row: tuple[bytes | None, ...]) -> LineRow:
         text_or_none(loan_id),
         text_or_none(borrower_id),
     )
+
+
+def lines_by_entry(entry_ids: Iterable[str], lines: Iterable[LineRow]) -> dict[str, list[LineRow]]:
+    """The lines of each of the entries, in their order."""
+    found: dict[str, list[LineRow]] = {entry_id: [] for entry_id in entry_ids}
+    for line in lines:
+        found[line.journal_entry_id].append(line)
+    return found
+
+
+def first_within_lines(entries: Sequence[Entry], lines_max: int) -> Sequence[Entry]:
+    """The first entries that together have at most so many lines, but at least one."""
+    lines = 0
+    for at, entry in enumerate(entries):
+        lines += entry.line_count
+        if at and lines > lines_max:
+            return entries[:at]
+    return entries
