@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -38,6 +39,8 @@ LOCUST_STOP_SECONDS_MAX = 30
 TOKEN_SECONDS_BESIDE = 600
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOCUST_LOG = "locust.log"
+NEEDED_AT_THE_END = ("locust", "matplotlib")
+"""Imported late, for they start slowly, and looked for at once: a run is not made in vain."""
 
 
 class RunError(Exception):
@@ -56,6 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _given_target(parser, chosen, scenario)
     if chosen.users < len(scenario.roles):
         parser.error(f"{chosen.scenario} needs at least {len(scenario.roles)} users")
+    for package in NEEDED_AT_THE_END:
+        if find_spec(package) is None:
+            print(f"loadtest: {package} is not installed: make install", file=sys.stderr)
+            return 2
     for number in ENDING_SIGNALS:
         signal.signal(number, _interrupt)
     try:

@@ -21,6 +21,7 @@ READY_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 40
 """Longer than the server gives its workers and PostgreSQL."""
 COMMAND_SECONDS_MAX = 60
+PORTS, PORTS_TRIED_MAX = range(20_000, 32_000), 1_000
 LOG_TAIL_CHARACTERS = 2_000
 KEPT_SETTINGS = frozenset(("HPTS_PG_BIN", "HPTS_WORKERS"))
 """Of the caller's settings; the others would lead to another database or stop the start."""
@@ -94,9 +95,13 @@ class DevelopmentServer:
         deadline = time.monotonic() + READY_SECONDS_MAX
         while not is_ready(self.base_url):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                tail = self._log.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:]
-                raise ServerError(f"`hpts dev` did not get ready:\n{tail}")
+                raise ServerError(f"`hpts dev` did not get ready:\n{self._log_tail()}")
             time.sleep(0.05)
+
+    def _log_tail(self) -> str:
+        tail = self._log.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:]
+        free_mb = shutil.disk_usage(self._log.parent).free // 1_000_000
+        return tail or f"it wrote nothing to {self._log}, where {free_mb:,} MB are free"
 
     def _command(self, *arguments: str) -> str:
         finished = subprocess.run(
@@ -122,9 +127,10 @@ def is_ready(base_url: str) -> bool:
 
 
 def free_port() -> int:
-    """Below the ports that the kernel gives to clients, so that it stays free meanwhile."""
-    while True:
-        port = random.SystemRandom().randrange(20_000, 32_000)
+    """Below the ports that the kernel gives to clients, so that it stays free meanwhile. Raises
+    ServerError."""
+    for _ in range(PORTS_TRIED_MAX):
+        port = random.SystemRandom().choice(PORTS)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -132,3 +138,7 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+    raise ServerError(
+        f"no free port among {PORTS_TRIED_MAX} tried from {PORTS.start} to {PORTS.stop - 1} on"
+        " 127.0.0.1: end what holds them (ss -ltn)"
+    )

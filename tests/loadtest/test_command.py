@@ -7,6 +7,7 @@ answers are: other tests run at the same moment.
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from loadtest.__main__ import main
+from loadtest.development_server import DevelopmentServer, ServerError, free_port
 from loadtest.scenarios import SCENARIOS
 from tests.conftest import Server, clean_environment
 from tests.system.processes import descendants, wait_until_gone
@@ -131,6 +134,35 @@ def test_wrong_usage_ends_with_status_2(arguments: tuple[str, ...], said: str) -
     finished = loadtest(*arguments)
     assert finished.returncode == 2
     assert said in finished.stderr
+
+
+@pytest.mark.parametrize("package", ["locust", "matplotlib"])
+def test_a_package_that_is_missing_is_said_before_the_run(
+    package: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("loadtest.__main__.find_spec", lambda name: name != package or None)
+    assert main(["payments", "--url", "http://127.0.0.1:1", "--token", "t"]) == 2
+    assert f"{package} is not installed: make install" in capsys.readouterr().err
+
+
+def test_no_free_port_is_an_error_and_not_a_search_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setattr("loadtest.development_server.PORTS", range(port, port + 1))
+        with pytest.raises(ServerError, match="no free port among 1000 tried"):
+            free_port()
+
+
+def test_a_server_that_says_nothing_is_told_with_the_room_for_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(ServerError, match=r"it wrote nothing to .*, where [0-9,]+ MB are free"):
+        DevelopmentServer(tmp_path / "server.log").__enter__()
 
 
 def test_a_server_that_is_not_there_ends_with_status_1(tmp_path: Path) -> None:
