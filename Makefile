@@ -59,7 +59,7 @@ bench: install ## Measure kernel, requests, batches and queries
 bench-compare: install ## Compare BASE (a revision) with this tree, benchmark by benchmark; ROUNDS, ONLY
 	$(BIN)/python -m bench.compare $(BASE) --rounds $(ROUNDS) $(if $(ONLY),--only "$(ONLY)")
 
-perf-report: install ## Measure everything, about 40 minutes; ONLY=name,name, QUICK=1, OUT=folder
+perf-report: install ## Measure everything, about 45 minutes; ONLY=name,name, QUICK=1, OUT=folder
 	$(BIN)/python -m bench.report $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(OUT),--out $(OUT))
 
 loadtest: install ## Hold a scenario against the objectives; SCENARIO, USERS, SECONDS, OUT, HPTS_URL and TOKEN

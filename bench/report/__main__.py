@@ -75,7 +75,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m bench.report",
         description="Measures HPTS and its yardsticks in one run and writes bench/RESULTS.md.",
         epilog=f"Measurements: {', '.join(BY_NAME)}. With --only or --quick, or where one fails, "
-        "the report is written to the output folder instead. A full run takes about 40 minutes and "
+        "the report is written to the output folder instead. A full run takes about 45 minutes and "
         "20 GB of disk there; let nothing else run beside it.",
     )
     parser.add_argument("--only", type=_names, default=(), metavar="NAME,NAME", help="only these")

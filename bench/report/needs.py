@@ -1,5 +1,5 @@
 """What a run needs and this machine lacks, asked before it begins: the measurements would fail one
-after the other, the last of them after forty minutes.
+after the other, the last of them after three quarters of an hour.
 """
 
 import shutil
