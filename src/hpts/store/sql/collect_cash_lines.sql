@@ -12,7 +12,15 @@ CROSS JOIN LATERAL (
         AND account_code = %(account_code)s AND currency = %(currency)s AND layer = 'S'
     OFFSET 0
 ) AS line
-JOIN journal_entries AS entry
-    ON entry.tenant_id = %(tenant_id)s AND entry.journal_entry_id = line.journal_entry_id
-LEFT JOIN journal_entries AS original
-    ON original.tenant_id = %(tenant_id)s AND original.journal_entry_id = entry.reverses_entry_id
+CROSS JOIN LATERAL (
+    SELECT effective_at, idempotency_key, details, event_type, reverses_entry_id
+    FROM journal_entries
+    WHERE tenant_id = %(tenant_id)s AND journal_entries.journal_entry_id = line.journal_entry_id
+    OFFSET 0
+) AS entry
+LEFT JOIN LATERAL (
+    SELECT idempotency_key, details
+    FROM journal_entries
+    WHERE tenant_id = %(tenant_id)s AND journal_entries.journal_entry_id = entry.reverses_entry_id
+    OFFSET 0
+) AS original ON true

@@ -1,17 +1,35 @@
 -- store/bank_matches.py: the unmatched items that were in a match that was undone, with each such match, the
--- newest matches first, at most so many. Takes no lock.
-SELECT was_in.match_id, was_in.side, was_in.source_id, was_in.sequence
+-- newest matches first, at most so many. Takes no lock. OFFSET 0: see walk_matched_bank_items.
+SELECT undone.match_id, was_in.side, was_in.source_id, was_in.sequence
 FROM bank_match_undos AS undone
-JOIN bank_matches AS made ON made.tenant_id = %(tenant_id)s AND made.match_id = undone.match_id
-JOIN bank_match_items AS was_in
-    ON was_in.tenant_id = %(tenant_id)s AND was_in.match_id = undone.match_id
-JOIN bank_items AS item
-    ON item.tenant_id = %(tenant_id)s AND item.side = was_in.side
-    AND item.source_id = was_in.source_id AND item.sequence = was_in.sequence
-JOIN bank_open_items AS unmatched
-    ON unmatched.tenant_id = %(tenant_id)s AND unmatched.bank_account_ref = %(bank_account_ref)s
-    AND unmatched.item_date = item.item_date AND unmatched.side = item.side
-    AND unmatched.source_id = item.source_id AND unmatched.sequence = item.sequence
-WHERE undone.tenant_id = %(tenant_id)s AND made.bank_account_ref = %(bank_account_ref)s
+CROSS JOIN LATERAL (
+    SELECT match_number
+    FROM bank_matches
+    WHERE tenant_id = %(tenant_id)s AND bank_matches.match_id = undone.match_id
+        AND bank_account_ref = %(bank_account_ref)s
+    OFFSET 0
+) AS made
+CROSS JOIN LATERAL (
+    SELECT side, source_id, sequence
+    FROM bank_match_items
+    WHERE tenant_id = %(tenant_id)s AND bank_match_items.match_id = undone.match_id
+    OFFSET 0
+) AS was_in
+CROSS JOIN LATERAL (
+    SELECT item_date
+    FROM bank_items
+    WHERE tenant_id = %(tenant_id)s AND bank_items.side = was_in.side
+        AND bank_items.source_id = was_in.source_id AND bank_items.sequence = was_in.sequence
+    OFFSET 0
+) AS item
+CROSS JOIN LATERAL (
+    SELECT
+    FROM bank_open_items
+    WHERE tenant_id = %(tenant_id)s AND bank_account_ref = %(bank_account_ref)s
+        AND bank_open_items.item_date = item.item_date AND bank_open_items.side = was_in.side
+        AND bank_open_items.source_id = was_in.source_id AND bank_open_items.sequence = was_in.sequence
+    OFFSET 0
+) AS unmatched
+WHERE undone.tenant_id = %(tenant_id)s
 ORDER BY made.match_number DESC
 LIMIT %(count)s

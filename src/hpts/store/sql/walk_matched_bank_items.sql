@@ -1,22 +1,35 @@
 -- store/bank_reads.py: a page of an account's matched items, newest match first, after the one where the
--- page before ended. Takes no lock.
+-- page before ended. Takes no lock. OFFSET 0 keeps it a probe a match and an item: among many small tenants
+-- a plan would read all items of the tenant for each match.
 SELECT item.side, item.source_id, item.sequence, item.amount_minor, item.item_date, item.item_references,
     item.description, item.is_reversal, made.match_id, made.rule, made.explanation, made.match_number
 FROM bank_matches AS made
-JOIN bank_match_items AS matched ON matched.tenant_id = %(tenant_id)s AND matched.match_id = made.match_id
-JOIN bank_items AS item
-    ON item.tenant_id = %(tenant_id)s AND item.side = matched.side AND item.source_id = matched.source_id
-    AND item.sequence = matched.sequence
+CROSS JOIN LATERAL (
+    SELECT side, source_id, sequence
+    FROM bank_match_items
+    WHERE tenant_id = %(tenant_id)s AND bank_match_items.match_id = made.match_id
+    OFFSET 0
+) AS matched
+CROSS JOIN LATERAL (
+    SELECT side, source_id, sequence, amount_minor, item_date, item_references, description, is_reversal
+    FROM bank_items
+    WHERE tenant_id = %(tenant_id)s AND bank_items.side = matched.side
+        AND bank_items.source_id = matched.source_id AND bank_items.sequence = matched.sequence
+    OFFSET 0
+) AS item
+LEFT JOIN LATERAL (
+    SELECT true AS is_undone
+    FROM bank_match_undos
+    WHERE tenant_id = %(tenant_id)s AND bank_match_undos.match_id = made.match_id
+    OFFSET 0
+) AS undone ON true
 WHERE made.tenant_id = %(tenant_id)s AND made.bank_account_ref = %(bank_account_ref)s
     AND made.match_number <= %(match_number)s
     AND (
         made.match_number < %(match_number)s
-        OR (item.side, item.source_id, item.sequence)
+        OR (matched.side, matched.source_id, matched.sequence)
         > (%(side)s::"char", %(source_id)s::uuid, %(sequence)s)
     )
-    AND NOT EXISTS (
-        SELECT FROM bank_match_undos AS undone
-        WHERE undone.tenant_id = %(tenant_id)s AND undone.match_id = made.match_id
-    )
-ORDER BY made.match_number DESC, item.side, item.source_id, item.sequence
+    AND undone.is_undone IS NULL
+ORDER BY made.match_number DESC, matched.side, matched.source_id, matched.sequence
 LIMIT %(count)s
