@@ -57,6 +57,12 @@ def test_what_may_be_expected_is_its_problem_and_no_error_in_the_log(
     assert [(line["level"], line["code"]) for line in found.log] == [("info", code)]
 
 
+def test_a_token_that_nobody_can_judge_yet_is_not_blamed_on_the_database() -> None:
+    found = answer(raising(KeysUnavailable(SECRET)))
+    assert "keys have not been loaded" in found.problem["detail"]
+    assert found.headers[b"retry-after"]
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -36,6 +36,12 @@ TRACED_PARTS = {"auth": "auth", "queue": "lane wait", "database": "in its batch"
 """Timings of a request that are spans of its trace, and what they are called there."""
 
 
+NO_KEYS_YET = (
+    "The issuer's keys have not been loaded yet, so no token can be judged. Wait as Retry-After "
+    "says, then send the same request again."
+)
+
+
 async def reach_nothing(tenant_id: bytes, block_number: int) -> None:
     """Without a standby no read is older than any posting."""
 
@@ -112,13 +118,13 @@ class App:
 
     def log(self, request: Request, status: int, code: str | None) -> None:
         """Count an answered request, and write its line."""
-        note_request(request.route, status, code, time.perf_counter() - request.started_at)
+        note_request(request.route, status, code, time.monotonic() - request.started_at)
         self.log_line(request, status, code)
 
     def log_line(self, request: Request, status: int, code: str | None) -> None:
         """Write the line of a request; a stream was counted when its first bytes were there."""
         route, principal = request.route, request.principal
-        seconds = time.perf_counter() - request.started_at
+        seconds = time.monotonic() - request.started_at
         if SPANS.tracer is not None:
             _trace(SPANS.tracer, request, status, code, seconds)
         self._lines.request(
@@ -144,14 +150,14 @@ class App:
         response = await self._handlers[route.operation_id](request)
         if type(response) is StreamedResponse:
             self.streams.admit(request)
-            seconds = time.perf_counter() - request.started_at
+            seconds = time.monotonic() - request.started_at
             note_request(route, response.status, None, seconds)
         return response
 
     async def _authorize(self, request: Request, scope: str) -> None:
         """Token, the certificate it is bound to, scope, the way that the caller must come, and the
         rate, which is checked before a tenant's mark that is not known yet costs a query."""
-        started = time.perf_counter()
+        started = time.monotonic()
         given = request.headers.get("authorization")
         header = None if given is None else given.encode("latin-1")
         principal = self._verifier.verify_cached(header)
@@ -161,7 +167,7 @@ class App:
         arrival = self._entrance.arrival_of(request)
         check_binding(principal, arrival)
         if request.is_timed:
-            request.timings.append(Span("auth", started, time.perf_counter() - started))
+            request.timings.append(Span("auth", started, time.monotonic() - started))
         if scope not in principal.scopes:
             raise _insufficient(scope)
         is_partner = not arrival.is_mutual and (
@@ -237,8 +243,10 @@ def _problem_of(error: Exception, trace_id: str) -> ProblemRaised:
             return ProblemRaised(Rejection.TENANT_UNKNOWN.value)
         case PoolBusy():
             return ProblemRaised("overloaded")
-        case ConnectionLost() | KeysUnavailable():
+        case ConnectionLost():
             return ProblemRaised("database_unavailable")
+        case KeysUnavailable():
+            return ProblemRaised("database_unavailable", NO_KEYS_YET)
         case StatementFailed() if error.is_passing:
             logger.warning("the database refuses: %s", error, extra={"trace_id": trace_id})
             return ProblemRaised("database_unavailable")

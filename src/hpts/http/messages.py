@@ -118,7 +118,7 @@ class Request(ABC):
         self.method = method
         self.path = path
         self.headers = headers
-        self.started_at = time.perf_counter()
+        self.started_at = time.monotonic()
         self.trace_id = ""
         self.traceparent = ""
         self.route: Route | None = None

@@ -1,8 +1,8 @@
 """The two pipelines of a batch: claim, find and lock; then write, chain and commit.
 
-Two round trips, whatever the number of postings. Lock, then read, then write are separate
-statements because a statement does not see what was committed while it waited. Nothing here
-decides anything.
+Two round trips, whatever the number of postings. Claim, then find, then lock are separate
+statements because a statement does not see what was committed after it began. Nothing here decides
+anything.
 """
 
 from collections.abc import Sequence
