@@ -18,7 +18,7 @@ LEFT_OUT = (
     "--capture=no",  # a sanitizer ends the process, and its report must not be lost with it
     "--ignore=tests/kernel/test_sanitizer.py",
     "--ignore=tests/kernel/test_stub.py",
-    "--deselect=tests/kernel/test_refusals.py::"
+    "--deselect=tests/kernel/test_misuse.py::"
     "test_a_batch_without_memory_refuses_lines_and_never_writes_past_its_end",
 )
 
