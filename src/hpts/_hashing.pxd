@@ -1,6 +1,6 @@
 # SHA-256 and the leaves of a block, for the modules that verify.
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 
 from hpts._buffers cimport Buffer
 
@@ -17,6 +17,7 @@ cdef class Leaves:
     cdef readonly Py_ssize_t count
     cdef Py_ssize_t limit
     cdef int64_t block_number
+    cdef int32_t first_day
     cdef bint is_odd
 
     cdef bint is_next(self, const unsigned char* key) noexcept

@@ -72,8 +72,12 @@ cdef class Leaves:
     def __dealloc__(self):
         free(self.hashes.data)
 
-    def begin(self, int64_t block_number, bytes first_entry_id not None, Py_ssize_t limit):
-        """A block of at most `limit` entries from `first_entry_id` (16 bytes) on."""
+    def begin(
+        self, int64_t block_number, bytes first_entry_id not None, Py_ssize_t limit,
+        int32_t first_day=-0x7fffffff - 1
+    ):
+        """A block of at most `limit` entries from `first_entry_id` (16 bytes) on, which took none
+        that is effective before `first_day`."""
         if PyBytes_GET_SIZE(first_entry_id) != ID_BYTES:
             raise ValueError("an identifier has 16 bytes")
         memcpy(self.next_id, PyBytes_AS_STRING(first_entry_id), ID_BYTES)
@@ -81,6 +85,7 @@ cdef class Leaves:
         self.is_odd = False
         self.limit = limit
         self.block_number = block_number
+        self.first_day = first_day
 
     def add(self, bytes entry_hash not None):
         """The next entry's hash, whatever its identifier is."""

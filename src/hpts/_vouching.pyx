@@ -256,7 +256,7 @@ cdef class Walk:
 
     def pass_vouched(self, Py_ssize_t most):
         """Pass at most so many entries that are beyond doubt what was hashed, with lines from 1
-        without a gap, at least two, that balance, and with the rows of entry_loans that the lines
+        without a gap, at least two, that balance, in an open period, and with the rows of entry_loans that the lines
         call for; how many. Where one is in doubt, which those of several currencies or layers or of
         huge amounts are, its lines and its rows of entry_loans have been taken, and nothing else."""
         cdef Py_ssize_t passed
@@ -286,6 +286,7 @@ cdef class Walk:
         if not (
             LINES_MIN <= line_count <= LINES_MAX
             and read_entry(&entry, self.entries.data, self.entries.size)
+            and entry.day >= self.leaves.first_day
             and self.write_form(&entry)
         ):
             return False

@@ -134,6 +134,15 @@ def test_a_sound_entry_is_vouched_for(amount: int) -> None:
     assert vouch(*posted(*three))
 
 
+@pytest.mark.parametrize(("first_day", "count"), [(EFFECTIVE_DAY, 1), (EFFECTIVE_DAY + 1, 0)])
+def test_an_entry_from_before_its_blocks_first_day_is_not_vouched_for(
+    first_day: int, count: int
+) -> None:
+    books = books_of(posted(line(1, DR), line(2, CR)))
+    books.leaves.begin(1, ENTRY_ID, 1, first_day)
+    assert books.walk.pass_vouched(5) == count
+
+
 def test_an_entry_of_many_lines_is_vouched_for_and_one_of_too_many_is_not() -> None:
     entry, rows = posted(*(line(at, DR if at % 2 else CR, AMOUNT_MAX) for at in range(1, 401)))
     assert vouch(entry, rows)

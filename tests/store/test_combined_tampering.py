@@ -12,7 +12,7 @@ from hpts.store.verify import verify_tenant
 from hpts.store.verify_progress import VerifiedTenant
 
 from .ledger_fixture import APPEND_ONLY, Books, accrual, days_ago, disbursement, payment, reversal
-from .test_periods import close
+from .period_changes import close
 
 ONE, TWO, THREE = (uuid.UUID(int=number << 100) for number in (1, 2, 3))
 JOURNAL = ("journal_entries", "journal_lines", "entry_loans", "ledger_blocks", "ledger_heads")

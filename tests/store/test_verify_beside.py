@@ -1,5 +1,5 @@
 """What stands beside the journal, chained by nothing: the chart, the marks of a tenant, the days of
-moved accruals. Each change is found.
+moved accruals; and that nothing came into a period after it was closed. Each change is found.
 """
 
 import uuid
@@ -7,6 +7,7 @@ import uuid
 import pytest
 
 from hpts.domain.accounts import TEMPLATE
+from hpts.domain.periods import REOPEN
 from hpts.store.tenants import (
     add_tenant,
     set_late_postings,
@@ -16,7 +17,7 @@ from hpts.store.tenants import (
 from hpts.store.verify import verify_tenant
 
 from .ledger_fixture import Books, accrual, days_ago, disbursement, payment
-from .test_periods import close
+from .period_changes import change, close
 
 ONE, TWO = uuid.UUID(int=1 << 100), uuid.UUID(int=2 << 100)
 MOVED_FROM = days_ago(15)
@@ -166,6 +167,27 @@ def test_a_day_kept_for_what_was_not_moved_is_found(books: Books, event_type: st
         entry=entry_id,
     )
     assert ("moved_accruals", f"moved_accruals {entry_id}") in found(books)
+
+
+def test_an_entry_let_into_a_closed_period_is_found(books: Books) -> None:
+    """The head is opened, an entry posted on the ordinary way, its hashes all true, and the head
+    closed again."""
+    boundary = "UPDATE ledger_heads SET closed_through = %(day)s WHERE tenant_id = %(tenant)s"
+    books.tamper(boundary, day=None)
+    (entry_id,) = books.post(payment(ONE, 1_000, on=days_ago(11)))
+    books.tamper(boundary, day=days_ago(10))
+    assert found(books) == [("closed_periods", f"journal_entries {entry_id}")]
+    kept = verify_tenant(books.database_url, books.tenant_id).kept
+    later = verify_tenant(books.database_url, books.tenant_id, since=kept)
+    assert [finding.check for finding in later.findings] == ["closed_periods"]
+
+
+def test_an_entry_in_a_period_that_was_open_when_it_came_is_sound(books: Books) -> None:
+    change(books, REOPEN, days_ago(12))
+    books.post(payment(ONE, 1_000, on=days_ago(12)))
+    close(books, days_ago(5))
+    books.post(payment(ONE, 1_000, on=days_ago(4)), payment(TWO, 1_000, on=days_ago(8)))
+    assert found(books) == []
 
 
 def test_the_rows_of_another_tenant_are_not_looked_at(empty: Books) -> None:

@@ -59,6 +59,7 @@ CHECKS = {
     "audit_hash": "an audit event is what was hashed when it was recorded",
     "audit_reversals": "every reversal has its audit event",
     "audit_periods": "every closing and reopening of the books is what its audit event says",
+    "closed_periods": "no entry came into a period after it was closed",
     "closed_through": "the books are closed through the day of the last closing or reopening",
     "tenant_marks": "what operators set of a tenant is what its audit events say",
     "accounts": "the chart of accounts is the one that every tenant starts with",

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from hpts._hashing import Leaves
 from hpts.domain.blocks import GROUP, TILE, block_hash
 from hpts.domain.merkle import merkle_root, roots_of
+from hpts.store.verify_periods import Closings
 from hpts.store.verify_snapshot import Findings, Row, Snapshot, name_of
 
 POSITION_BITS = 16
@@ -130,6 +131,7 @@ class Cover:
         """Of the block where the entry stands that was reached last."""
         self._blocks = snapshot.stream("walk_blocks_by_entry")
         self._findings = findings
+        self._closings = Closings(snapshot)
         self._covered_to = -1
         self._missing: int | None = None
         self._block: Row | None = None
@@ -147,7 +149,7 @@ class Cover:
         block_number: int = self._block[0]
         return block_number
 
-    def add(self, entry_id: bytes, entry_hash: bytes) -> int | None:
+    def add(self, entry_id: bytes, entry_hash: bytes, day: int | None) -> int | None:
         """The next entry, which nobody has vouched for. The number of its block, if any."""
         block_number = self.reach(entry_id)
         if block_number is None:
@@ -159,6 +161,14 @@ class Cover:
         if int.from_bytes(entry_id, "big") != wanted and self._missing is None:
             self._missing = wanted
         self.leaves.add(entry_hash)
+        closing = self._closings.before(block_number)
+        if closing and day is not None and day <= closing.closed_through:
+            message = (
+                f"came in block {block_number} into what period_records {closing.record_number} "
+                "had closed before"
+            )
+            row = f"journal_entries {name_of(entry_id)}"
+            self._findings.note("closed_periods", row, message)
         return block_number
 
     def finish(self) -> None:
@@ -190,7 +200,9 @@ class Cover:
         number, _, first_entry_id, count = self._block
         self._first = int.from_bytes(first_entry_id or b"", "big")
         self._end = self._first + (count or 0)
-        self.leaves.begin(number, self._first.to_bytes(16, "big"), count or 0)
+        closing = self._closings.before(number)
+        open_from = (closing.open_from,) if closing else ()
+        self.leaves.begin(number, self._first.to_bytes(16, "big"), count or 0, *open_from)
         if self._first < self._covered_to:
             self._findings.note(
                 "entry_block", _block(number), "takes entries that stand in another block as well"

@@ -85,7 +85,7 @@ class _Entries:
         lines = [unpack(line, LINE_INTEGERS) for line in self._walk.lines.taken]
         entry_loans = [unpack(row, ENTRY_LOAN_INTEGERS) for row in self._walk.entry_loans.taken]
         entry_id, entry_hash = entry[0], entry[12]
-        block_number = self._cover.add(entry_id, entry_hash or b"")
+        block_number = self._cover.add(entry_id, entry_hash or b"", entry[1])
         try:
             self._examine(entry, lines)
             self._check_entry_loans(entry, lines, entry_loans)

@@ -5,6 +5,7 @@ are refused.
 """
 
 import datetime
+from bisect import bisect_left
 from typing import NamedTuple
 
 import msgspec
@@ -16,6 +17,7 @@ from hpts.domain.limits import AUDIT_TEXT_LENGTH_MAX
 from hpts.domain.periods import CLOSE, REOPEN, Calendar, PeriodChange
 from hpts.store.verify_snapshot import Findings, Row, Snapshot
 
+DAY_MAX = 2**31 - 1
 KINDS = {Action.PERIOD_CLOSE.value: CLOSE, Action.PERIOD_REOPEN.value: REOPEN}
 
 
@@ -32,6 +34,37 @@ class _Event(NamedTuple):
     action: str
     actor: str
     details: bytes
+
+
+class Closing(NamedTuple):
+    """A record that leaves days closed."""
+
+    record_number: int
+    closed_through: int
+
+    @property
+    def open_from(self) -> int:
+        """The first open day."""
+        return min(self.closed_through + 1, DAY_MAX)
+
+
+class Closings:
+    """Through which day the books were closed when a block was written."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._after: list[int] = []
+        self._closings: list[Closing | None] = []
+        for number, _, closed_through, _, _, _, block_number in snapshot.stream(
+            "walk_period_records"
+        ):
+            self._after.append(block_number or 0)
+            is_closed = closed_through is not None
+            self._closings.append(Closing(number, closed_through) if is_closed else None)
+
+    def before(self, block_number: int) -> Closing | None:
+        """What the last record before a block closed, if it did."""
+        at = bisect_left(self._after, block_number)
+        return self._closings[at - 1] if at else None
 
 
 class PeriodEvents:
