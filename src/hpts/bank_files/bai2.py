@@ -5,6 +5,7 @@ Amounts stand in minor units already. A transaction's type code says its side.
 
 import datetime
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from bai2 import bai2
@@ -19,12 +20,12 @@ from bai2.constants import (
 from hpts.bank_files.decoding import decode, lines_of
 from hpts.bank_files.values import read_currency
 from hpts.domain.bank_statements import (
-    Errors,
     Statement,
     StatementLine,
     invalid,
     make_line,
     make_statement,
+    read_each,
 )
 from hpts.domain.limits import (
     AMOUNT_MINOR_MAX,
@@ -82,12 +83,7 @@ def read_bai2(content: bytes) -> list[Statement]:
     accounts = [(group, account) for group in file.children for account in group.children]
     if len(accounts) > STATEMENTS_PER_FILE_MAX:
         raise invalid("line 1", f"must hold at most {STATEMENTS_PER_FILE_MAX} accounts")
-    errors, statements = Errors(), []
-    for at, (group, account) in enumerate(accounts, 1):
-        with errors:
-            statements.append(_statement(file.header, group, account, at))
-    errors.check()
-    return statements
+    return read_each(enumerate(accounts, 1), partial(_statement, file.header))
 
 
 def _check_end(text: str) -> None:
@@ -101,7 +97,8 @@ def _check_end(text: str) -> None:
         )
 
 
-def _statement(header: Any, group: Any, account: Any, at: int) -> Statement:
+def _statement(header: Any, numbered: tuple[int, tuple[Any, Any]]) -> Statement:
+    at, (group, account) = numbered
     identifier = account.header.customer_account_number
     place = f"account {at} ({str(identifier)[:40]})"
     day: datetime.date | None = group.header.as_of_date

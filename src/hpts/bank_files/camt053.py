@@ -19,6 +19,7 @@ from hpts.domain.bank_statements import (
     invalid,
     make_line,
     make_statement,
+    read_each,
 )
 from hpts.domain.limits import STATEMENT_LINES_PER_FILE_MAX, STATEMENTS_PER_FILE_MAX
 
@@ -42,12 +43,7 @@ def read_camt053(content: bytes) -> list[Statement]:
     entries = sum(1 for _ in root.iter("{*}Ntry", "{*}TxDtls"))
     if entries > STATEMENT_LINES_PER_FILE_MAX:
         raise invalid("line 1", f"must hold at most {STATEMENT_LINES_PER_FILE_MAX} entries")
-    errors, statements = Errors(), []
-    for statement in found:
-        with errors:
-            statements.append(_statement(statement))
-    errors.check()
-    return statements
+    return read_each(found, _statement)
 
 
 def _parse(content: bytes) -> Any:

@@ -15,12 +15,12 @@ from mt940.options import Options
 from hpts.bank_files.decoding import decode
 from hpts.bank_files.values import read_amount, read_currency
 from hpts.domain.bank_statements import (
-    Errors,
     Statement,
     StatementLine,
     invalid,
     make_line,
     make_statement,
+    read_each,
 )
 from hpts.domain.limits import STATEMENT_LINES_PER_FILE_MAX, STATEMENTS_PER_FILE_MAX
 
@@ -43,12 +43,7 @@ def read_mt940(content: bytes) -> list[Statement]:
         raise invalid("line 1", f"must hold 1 to {STATEMENTS_PER_FILE_MAX} statements (:20:)")
     if len(LINE.findall(text)) > STATEMENT_LINES_PER_FILE_MAX:
         raise invalid("line 1", f"must hold at most {STATEMENT_LINES_PER_FILE_MAX} lines (:61:)")
-    errors, statements = Errors(), []
-    for at, (first_line, block) in enumerate(blocks, 1):
-        with errors:
-            statements.append(_statement(block, first_line, at))
-    errors.check()
-    return statements
+    return read_each(enumerate(blocks, 1), _statement)
 
 
 def _blocks(text: str) -> Iterator[tuple[int, str]]:
@@ -60,7 +55,8 @@ def _blocks(text: str) -> Iterator[tuple[int, str]]:
         line += block.count("\n")
 
 
-def _statement(block: str, first_line: int, at: int) -> Statement:
+def _statement(numbered: tuple[int, tuple[int, str]]) -> Statement:
+    at, (first_line, block) = numbered
     place = f"line {first_line}, statement {at}"
     places = [
         f"line {first_line + block.count(chr(10), 0, found.start())}, statement {at}, :61:"

@@ -7,17 +7,18 @@ document type, no entity but the five of XML. Amounts are signed; the bank's day
 import datetime
 import re
 from collections.abc import Iterator
+from functools import partial
 from html import unescape
 
 from hpts.bank_files.decoding import decode
 from hpts.bank_files.values import read_amount, read_currency
 from hpts.domain.bank_statements import (
-    Errors,
     Statement,
     StatementLine,
     invalid,
     make_line,
     make_statement,
+    read_each,
 )
 from hpts.domain.limits import STATEMENT_LINES_PER_FILE_MAX, STATEMENTS_PER_FILE_MAX
 
@@ -69,12 +70,7 @@ def read_ofx(content: bytes) -> list[Statement]:
     found = list(root.walk(*STATEMENTS))
     if not found or len(found) > STATEMENTS_PER_FILE_MAX:
         raise invalid("line 1", f"must hold 1 to {STATEMENTS_PER_FILE_MAX} statements (STMTRS)")
-    errors, statements = Errors(), []
-    for statement in found:
-        with errors:
-            statements.append(_statement(statement))
-    errors.check()
-    return statements
+    return read_each(found, _statement)
 
 
 def _parse(text: str) -> Element:
@@ -123,11 +119,7 @@ def _close(stack: list[Element], name: str, line: int) -> None:
 def _statement(element: Element) -> Statement:
     currency = read_currency(element.need("CURDEF").text, element.need("CURDEF").place)
     balance = element.need("LEDGERBAL")
-    errors, lines = Errors(), list[StatementLine]()
-    for transaction in element.walk("STMTTRN"):
-        with errors:
-            lines.append(_line(transaction, currency))
-    errors.check()
+    lines = read_each(element.walk("STMTTRN"), partial(_line, currency=currency))
     began = element.find("DTSTART")
     return make_statement(
         identifier=element.need("ACCTID").text,

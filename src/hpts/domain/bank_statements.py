@@ -5,8 +5,9 @@ that does not add up, or names another currency or account than it should, is re
 """
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
+from typing import TypeVar
 
 import msgspec
 
@@ -23,6 +24,10 @@ from hpts.domain.rejections import FieldError
 
 NO_REFERENCE = frozenset(("", "NONREF", "NOTPROVIDED", "NOT PROVIDED", "NREF", "N/A"))
 """What banks write where they have no reference; two lines that say so have nothing in common."""
+
+
+Found = TypeVar("Found")
+Read = TypeVar("Read")
 
 
 class StatementInvalid(Exception):
@@ -203,3 +208,14 @@ class Errors:
         """Raises StatementInvalid where anything was noted."""
         if self._found:
             raise StatementInvalid(*self._found)
+
+
+def read_each(found: Iterable[Found], read: Callable[[Found], Read]) -> list[Read]:
+    """What each is read as, at once and not as it is taken. Raises StatementInvalid with what is
+    wrong with any of them."""
+    errors, kept = Errors(), list[Read]()
+    for one in found:
+        with errors:
+            kept.append(read(one))
+    errors.check()
+    return kept
