@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     try:
         base, here = measure_sides(options)
-    except CannotCompare as error:
+    except (CannotCompare, OSError) as error:  # an OSError: a temporary folder without room
         print(f"bench-compare: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

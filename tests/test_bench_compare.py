@@ -1,13 +1,17 @@
 """The comparison of two builds: its verdicts on made-up runs, and itself on this checkout."""
 
+import contextlib
+import errno
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from bench.compare import Side, take_turns
+from bench.compare import Side, main, take_turns
 from bench.slowdown import Comparison, Verdict, any_slower, pair_runs, render_table
 
 ROOT = Path(__file__).parents[1]
@@ -70,6 +74,25 @@ def test_a_base_on_which_this_trees_benchmarks_do_not_run_runs_its_own() -> None
         (base, base, 2),
         (here, here, 2),
     ]
+
+
+def test_a_disk_without_room_is_a_sentence_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def copy(_: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/somewhere")
+
+    @contextlib.contextmanager
+    def checked_out(_: str) -> Iterator[Path]:
+        yield Path("somewhere")
+
+    monkeypatch.setattr("bench.compare.find_commit", lambda _: "0" * 40)
+    monkeypatch.setattr("bench.compare.checked_out", checked_out)
+    monkeypatch.setattr("bench.compare.build", lambda _: None)
+    monkeypatch.setattr("bench.compare.copy_tree", copy)
+    assert main(["HEAD"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1] == "bench-compare: [Errno 28] No space left on device: '/tmp/somewhere'"
 
 
 def test_the_table_shows_medians_with_their_ranges_in_a_unit_that_fits() -> None:
