@@ -50,6 +50,16 @@ LONG_LIFE = (
     "INSERT INTO webhook_deliveries SELECT '{tenant}', '{endpoint}', entry_id, number, 0,"
     " CASE number WHEN 1 THEN 'parked' WHEN 2 THEN 'held' ELSE 'delivered' END, 1, at, at"
     " FROM posted",
+    "INSERT INTO bank_items SELECT '{tenant}', 'main', side::\"char\", entry_id, 1, 1, day, NULL,"
+    " '{{}}', '', '', false, NULL, CASE side WHEN 'B' THEN sha256('') END, false"
+    " FROM posted, unnest(ARRAY['B', 'L']) AS side",
+    "INSERT INTO bank_matches SELECT '{tenant}', entry_id, 'main', number, 'manual', 'a', 1, day,"
+    " day, at, 'a' FROM posted",
+    "INSERT INTO bank_match_items"
+    " SELECT tenant_id, source_id, side, source_id, sequence FROM bank_items",
+    # as a restored database is, before it was looked at
+    "DELETE FROM pg_statistic WHERE starelid = 'bank_matches'::regclass",
+    "UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE oid = 'bank_matches'::regclass",
     "INSERT INTO audit_events SELECT tenant, " + IDENTIFIER.format(at="at") + ", n, at, 'l',"
     " CASE WHEN n <= 3 THEN 'key.accept' ELSE 'access.denied' END,"
     " CASE WHEN n <= 3 THEN 'allowed' ELSE 'refused' END, 'a', 's', 'key ' || n, NULL, NULL, 1,"
@@ -147,6 +157,12 @@ def test_the_lag_of_a_relay_is_counted_without_what_was_delivered(
 ) -> None:
     read = rows_read(aged, "read_relay_lag", TENANT, session=DEFAULTS)
     assert 0 < read["webhook_deliveries"] <= 20
+
+
+def test_a_page_of_matched_items_reads_those_of_its_matches(aged: psycopg.Connection[Any]) -> None:
+    read = rows_read(aged, "walk_matched_bank_items", TENANT, "main", PLENTY * 9, 20, "B", FIRST, 0)
+    assert 0 < read["bank_items"] <= 100
+    assert 0 < read["bank_match_items"] <= 100
 
 
 def test_an_event_is_looked_for_in_so_many_and_no_more(aged: psycopg.Connection[Any]) -> None:
