@@ -4,6 +4,7 @@ import asyncio
 import random
 import uuid
 from itertools import accumulate
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from hpts.accounting.account_statement import (
 )
 from hpts.domain.accounts import TEMPLATE
 from hpts.ledger import Ledger
-from hpts.store.accounting_reads import AccountKey
+from hpts.store.accounting_reads import AccountingReads, AccountKey
 from tests.store.ledger_fixture import (
     Books,
     accrual,
@@ -194,6 +195,32 @@ def test_an_account_that_is_seldom_posted_to_is_searched_in_bounded_steps(
         assert [line.amount_minor for line in flat(pages)] == ["1060", "1", "1", "1"]
 
     with_ledger(books, check)
+
+
+def test_a_rare_line_is_searched_for_in_few_queries(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were every query as small as the page, a day of many entries would need hundreds."""
+    books, loan_id = Books(database_url), uuid.uuid4()
+    books.post(disbursement(loan_id, 1_000))
+    books.post(*(payment(loan_id, 1) for _ in range(120)))
+    books.post(accrual({loan_id: 4}))
+    counts: list[int] = []
+    account_entries = AccountingReads.account_entries
+
+    async def counted(reads: AccountingReads, *arguments: Any, **named: Any) -> Any:
+        counts.append(named["count"])
+        return await account_entries(reads, *arguments, **named)
+
+    monkeypatch.setattr(AccountingReads, "account_entries", counted)
+
+    async def check(ledger: Ledger) -> None:
+        pages = await read_pages(await opened(ledger, books, query_of(INCOME)), 1)
+        assert [line.amount_minor for line in flat(pages)] == ["4"]
+
+    with_ledger(books, check)
+    assert counts[:4] == [3, 6, 12, 24]
+    assert len(counts) <= 8
 
 
 def flat(pages: list[StatementPage]) -> list[AccountStatementLine]:

@@ -28,7 +28,7 @@ from hpts.accounting.portions import (
 from hpts.accounting.tables import Filling, Lines, Open, Pattern, filled
 from hpts.domain.accounts import Account
 from hpts.domain.entries import format_timestamp
-from hpts.domain.limits import ENTRIES_SEARCHED_MAX
+from hpts.domain.limits import ENTRIES_SEARCHED_MAX, EXPORT_ENTRIES_AT_ONCE
 from hpts.store.accounting_reads import AccountingReads, AccountKey
 from hpts.store.reads import EntryRow
 
@@ -126,8 +126,10 @@ class AccountStatement:
         return StatementPage(start.balance_minor, shown, closing, reached)
 
     async def portions(self, start: Reached, entries_at_once: int) -> AsyncIterator[Portion]:
-        """Every line after `start`, `entries_at_once` entries (at least 2) in a query."""
+        """Every line after `start`, `entries_at_once` entries (at least 2) in the first query and
+        more in each that is needed after it, where few of them have a line of the account."""
         reached = start
+        count = entries_at_once
         while True:
             found = await self._reads.account_entries(
                 self._tenant_id,
@@ -136,16 +138,18 @@ class AccountStatement:
                 to_date=self._query.to_date or LAST_DAY,
                 from_entry_id=reached.journal_entry_id,
                 newest_entry_id=reached.newest_entry_id,
-                count=entries_at_once,
+                count=count,
             )
             if found is None:
                 return
             day, entries = found
+            is_whole_day = len(entries) < count
+            count = max(entries_at_once, min(2 * count, EXPORT_ENTRIES_AT_ONCE))
             for run in within_lines(_unread(entries, reached)):
                 async for portion in self._read_lines(run, reached):
                     reached = portion.reached
                     yield portion
-            if len(entries) < entries_at_once:
+            if is_whole_day:
                 if day == LAST_DAY:
                     return
                 reached = msgspec.structs.replace(

@@ -105,7 +105,7 @@ PAGE_SIZE_DEFAULT = 50
 PAGE_LINES_MAX = 20_000
 """A page ends early rather than carry more lines than this (it always holds one entry)."""
 PAGE_TOKEN_LENGTH_MAX = 512
-ENTRIES_SEARCHED_MAX = 20_000
+ENTRIES_SEARCHED_MAX = 10_000
 """A page of an account ends early rather than search more entries than this for its lines."""
 RESTATEMENT_SEARCHED_MAX = 10_000
 """And so does a page of a restatement, for entries that touch the account."""
