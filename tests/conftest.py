@@ -4,6 +4,7 @@ The PostgreSQL is started by the package's own embedded code. Under xdist the co
 once and hands its address to the workers.
 """
 
+import contextlib
 import json
 import os
 import secrets
@@ -240,6 +241,9 @@ class Server(NamedTuple):
     process: subprocess.Popen[bytes]
 
 
+APPLICATION_LOGIN = "ledger_api"
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -252,13 +256,23 @@ def clean_environment(**variables: str) -> dict[str, str]:
     return kept | variables
 
 
+def as_application(database_url: str) -> str:
+    """The URL of a superuser as that of a login which may become hpts_app and nothing else."""
+    with (
+        contextlib.suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation),
+        psycopg.connect(database_url, autocommit=True) as superuser,
+    ):
+        superuser.execute(f"CREATE ROLE {APPLICATION_LOGIN} LOGIN IN ROLE hpts_app".encode())
+    return make_conninfo(database_url, user=APPLICATION_LOGIN)
+
+
 def start_server(
     database_url: str, issuer: DevelopmentIssuer, log: Path, **variables: str | None
 ) -> Server:
     """`hpts serve` as a user starts it, ready to answer; None takes a variable away."""
     port = free_port()
     usual = {
-        "HPTS_DATABASE_URL": database_url,
+        "HPTS_DATABASE_URL": as_application(database_url),
         "HPTS_PORT": str(port),
         "HPTS_WORKERS": "2",
         "HPTS_ISSUER": DEVELOPMENT_ISSUER,
