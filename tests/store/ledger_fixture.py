@@ -54,9 +54,9 @@ def days_ago(count: int) -> datetime.date:
 class Books:
     """A tenant's ledger. Amounts are minor units; a loan's borrower is derived from its id."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, tenant_id: uuid.UUID | None = None) -> None:
         self.database_url = database_url
-        self.tenant_id = add_tenant(database_url, "Books")
+        self.tenant_id = tenant_id or add_tenant(database_url, "Books")
 
     def post(self, *commands: Command) -> list[uuid.UUID]:
         """Post the commands as one batch (accruals and reversals go alone); their entries."""
