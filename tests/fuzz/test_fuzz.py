@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from hpts.http.issuer import DEVELOPMENT_ISSUER, DevelopmentIssuer
-from tests.conftest import clean_environment
+from tests.conftest import as_application, clean_environment
 from tests.fuzz.catalogue import CATALOGUE, Entry, inputs_of
 from tests.fuzz.table import PROPERTY, Row
 from tests.fuzz.target import Marker
@@ -43,7 +43,7 @@ def environment(request: pytest.FixtureRequest, entry: Entry) -> dict[str, str]:
         return clean_environment()
     issuer: DevelopmentIssuer = request.getfixturevalue("issuer")
     return clean_environment(
-        HPTS_DATABASE_URL=request.getfixturevalue("database_url"),
+        HPTS_DATABASE_URL=as_application(request.getfixturevalue("database_url")),
         HPTS_INTERFACE="asgi",
         HPTS_ISSUER=DEVELOPMENT_ISSUER,
         HPTS_JWKS_URL=issuer.jwks_path.resolve().as_uri(),

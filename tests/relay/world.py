@@ -26,7 +26,7 @@ from hpts.store.webhooks import (
     redrive,
     rotate_secret,
 )
-from tests.conftest import clean_environment, free_port
+from tests.conftest import as_application, clean_environment, free_port
 from tests.store.ledger_fixture import Books
 
 ROOT = Path(__file__).parents[2]
@@ -122,7 +122,7 @@ class World:
                 "hpts.cli",
                 "relay",
                 log=self.folder / "relay.log",
-                HPTS_DATABASE_URL=self.database_url,
+                HPTS_DATABASE_URL=as_application(self.database_url),
                 HPTS_WEBHOOK_KEY=str(self.key_file),
                 HPTS_WEBHOOK_NETWORKS="127.0.0.0/8",
             )
