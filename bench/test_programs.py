@@ -1,5 +1,6 @@
 """The programs that time something whole, run small, so that they cannot rot."""
 
+import shutil
 import subprocess
 import sys
 
@@ -23,3 +24,20 @@ def test_a_program_runs_small(program: str, arguments: tuple[str, ...], said: st
     )
     assert found.returncode == 0, found.stderr
     assert said in found.stdout
+
+
+def test_the_statements_of_a_payment_are_counted_or_it_is_said_what_lacks() -> None:
+    command = [sys.executable, "-m", "bench.statements", "--connections", "2", "--seconds", "1"]
+    found = subprocess.run(
+        [*command, "--loans", "50"], capture_output=True, text=True, timeout=120, check=False
+    )
+    if shutil.which("wrk") is None:
+        assert "wrk is not installed" in found.stderr
+        assert found.returncode == 1
+        return
+    if "lacks pg_stat_statements" in found.stderr:
+        assert found.returncode == 1
+        return
+    assert found.returncode == 0, found.stderr
+    rows = [line.split(" | ")[0].strip("| ") for line in found.stdout.splitlines()]
+    assert {"insert_entries", "insert_lines", "append_block", "**all**"} <= set(rows)

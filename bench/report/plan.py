@@ -33,7 +33,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     preload_seconds_max: float = 1_800
 
     quiet_rate: float = 20
-    quiet_seconds: float = 60
+    quiet_seconds: float = 40
 
     memory_seconds: float = 600
     memory_sample_seconds: float = 5

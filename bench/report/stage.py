@@ -15,7 +15,7 @@ import threading
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -188,10 +188,14 @@ def libpq_environment(database_url: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def staged(folder: Path, notable: list[str]) -> Iterator[Stage]:
-    """A stage below `folder`. What its log had of warnings and errors is added to `notable`."""
+def staged(
+    folder: Path, notable: list[str], set_up: Callable[[Path], None] = lambda state: None
+) -> Iterator[Stage]:
+    """A stage below `folder`. What its log had of warnings and errors is added to `notable`;
+    `set_up` may do something to the state directory before it starts."""
     folder.mkdir(parents=True, exist_ok=True)
     state = Path(tempfile.mkdtemp(prefix="state-", dir=folder))
+    set_up(state)
     log = ServerLog(state / "server.log")
     port = free_port()
     environment = {

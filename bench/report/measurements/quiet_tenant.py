@@ -1,14 +1,14 @@
 """Whether a tenant at full speed is felt by a quiet one.
 
 Payments of a quiet tenant, 20 a second at a fixed rate (open loop, timed from when each was due),
-alone, then while 256 closed-loop connections pay on the loans of another tenant.
+alone and while 256 closed-loop connections pay on the loans of another tenant, in turns.
 """
 
 import msgspec
 
 from bench.report import open_loop as generator
 from bench.report import wrk
-from bench.report.figures import at_most_ratio, shown_number, unless_refused
+from bench.report.figures import at_most_ratio, median, shown_number, unless_refused
 from bench.report.programs import MeasurementFailed, say
 from bench.report.results import Results
 from bench.report.run import Run
@@ -22,22 +22,24 @@ START_SECONDS = 2.0
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    alone: generator.Arrivals
-    beside: generator.Arrivals
-    busy: wrk.Load
+    """One of each for every turn."""
+
+    alone: tuple[generator.Arrivals, ...]
+    beside: tuple[generator.Arrivals, ...]
+    busy: tuple[wrk.Load, ...]
 
 
 def _alone(results: Results) -> float:
-    return results.get(NAME, Figures).alone.p99_ms
+    return median([each.p99_ms for each in results.get(NAME, Figures).alone])
 
 
 def _beside(results: Results) -> float:
-    return results.get(NAME, Figures).beside.p99_ms
+    return median([each.p99_ms for each in results.get(NAME, Figures).beside])
 
 
 def _refused(results: Results) -> int:
     found = results.get(NAME, Figures)
-    return found.alone.failed + found.beside.failed
+    return sum(each.failed for each in (*found.alone, *found.beside))
 
 
 TARGETS = (
@@ -70,25 +72,31 @@ def measure(run: Run) -> Figures:
             connections=QUIET_CONNECTIONS,
         )
 
-    alone = arrive()
-    say(f"  alone: p99 {alone.p99_ms:.1f} ms")
+    alone, beside, busy = [], [], []
     seconds = plan.quiet_seconds + generator.WARM_UP_SECONDS + 2 * START_SECONDS
-    with wrk.started(
-        stage.base_url, run.payments(), connections=BUSY_CONNECTIONS, seconds=seconds
-    ) as busy_run:
-        beside = arrive()
-        if not busy_run.is_running:
-            raise MeasurementFailed("the busy tenant ended before the quiet one")
-        busy = busy_run.finish()
-    say(f"  beside {busy.rate:,.0f} payments/s: p99 {beside.p99_ms:.1f} ms")
-    return Figures(alone=alone, beside=beside, busy=busy)
+    for _ in range(plan.repetitions):
+        alone.append(arrive())
+        say(f"  alone: p99 {alone[-1].p99_ms:.1f} ms")
+        with wrk.started(
+            stage.base_url, run.payments(), connections=BUSY_CONNECTIONS, seconds=seconds
+        ) as busy_run:
+            beside.append(arrive())
+            if not busy_run.is_running:
+                raise MeasurementFailed("the busy tenant ended before the quiet one")
+            busy.append(busy_run.finish())
+        say(f"  beside {busy[-1].rate:,.0f} payments/s: p99 {beside[-1].p99_ms:.1f} ms")
+    return Figures(alone=tuple(alone), beside=tuple(beside), busy=tuple(busy))
 
 
 def details(figures: Figures) -> list[str]:
     """Lines of Markdown."""
     lines = ["| quiet tenant | p50 ms | p99 ms | p99.9 ms | failed |", "|---|---:|---:|---:|---:|"]
-    beside = f"beside {figures.busy.rate:,.0f} payments/s of another tenant"
-    for title, each in (("alone", figures.alone), (beside, figures.beside)):
-        times = " | ".join(shown_number(ms) for ms in (each.p50_ms, each.p99_ms, each.p999_ms))
-        lines.append(f"| {title} | {times} | {each.failed} |")
+    for alone, beside, busy in zip(figures.alone, figures.beside, figures.busy, strict=True):
+        lines.append(_row("alone", alone))
+        lines.append(_row(f"beside {busy.rate:,.0f} payments/s of another tenant", beside))
     return lines
+
+
+def _row(title: str, each: generator.Arrivals) -> str:
+    times = " | ".join(shown_number(ms) for ms in (each.p50_ms, each.p99_ms, each.p999_ms))
+    return f"| {title} | {times} | {each.failed} |"
