@@ -137,7 +137,7 @@ class Campaign:
                 f" {in_flight} in flight"
             )
             served = self._await_service(load, ended)
-            verdict = self._judge(load)
+            verdict = self._judge_held(load)
             self.rows.append(
                 Row(kind.name, 1, in_flight, len(verdict.lost), len(verdict.doubled), *served)
             )
@@ -159,6 +159,15 @@ class Campaign:
             f"{outage:.1f} s after it {served} of {everybody} were served {load.failures()}",
         )
         return Served(first, outage)
+
+    def _judge_held(self, load: Load) -> Verdict:
+        """Nobody begins anything meanwhile: the judge would share the cores with them, and later
+        verdicts would be on longer books. Verifying beside a load has tests of its own."""
+        self._world.background.call(load.hold)
+        try:
+            return self._judge(load)
+        finally:
+            self._world.background.call(load.release)
 
     def _judge(self, load: Load, *, is_final: bool = False) -> Verdict:
         world, verdict = self._world, Verdict()

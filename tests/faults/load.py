@@ -76,6 +76,8 @@ class Load:
             for number in range(CLIENTS)
         ]
         self._tasks: list[asyncio.Task[None]] = []
+        self._going_on = asyncio.Event()
+        self._going_on.set()
 
     async def start(self) -> None:
         """Open every loan, then let every client do as it likes."""
@@ -87,6 +89,17 @@ class Load:
                 *(client.open(share) for client, share in zip(helpers, shares, strict=True))
             )
         self._tasks = [asyncio.create_task(client.run()) for client in self.clients]
+
+    def hold(self) -> None:
+        """Every client finishes what it has begun, and waits."""
+        self._going_on.clear()
+
+    def release(self) -> None:
+        """Everybody goes on."""
+        self._going_on.set()
+
+    async def wait_while_held(self) -> None:
+        await self._going_on.wait()
 
     def stop(self) -> None:
         """Every client finishes what it has begun."""
@@ -163,6 +176,7 @@ class Client:
             (name,) = self._draw.choices(names, weights)
             await getattr(self, f"_do_{name}")()
             await asyncio.sleep(self._think_seconds())
+            await self._load.wait_while_held()
 
     def _think_seconds(self) -> float:
         if self._draw.random() < WAVE_SHARE:
