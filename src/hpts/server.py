@@ -23,7 +23,8 @@ from hpts.config import ConfigError, Settings, environment_of
 from hpts.crash_loop import Respawns
 from hpts.domain import limits
 from hpts.metrics.listener import MetricsListener
-from hpts.partner_listener import PartnerListener, check_partners, settings_of_partners
+from hpts.partner_files import check_partners
+from hpts.partner_listener import PartnerListener, settings_of_partners
 from hpts.telemetry import configure_logging
 
 WORKER_STOP_SECONDS_MAX = 20
@@ -50,9 +51,7 @@ def run_server(settings: Settings, scrapes: socket.socket | None = None) -> None
     if scrapes is None:
         _serve_all(settings)
         return
-    metrics = MetricsListener(
-        scrapes, settings.database_url or "", partial(_prepare_metrics, settings)
-    )
+    metrics = MetricsListener(scrapes, settings, partial(_prepare_metrics, settings))
     try:
         _serve_all(settings)
     finally:

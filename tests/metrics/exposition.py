@@ -6,8 +6,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
 import hpts.server  # noqa: F401  (declares all that a server counts)
+from hpts.config import Settings
 from hpts.metrics.collector import WorkersCollector
 from hpts.metrics.database import DatabaseCollector
+from hpts.metrics.partner_files import PartnerFilesCollector
 from hpts.store.vital_signs import (
     DeadVersions,
     Reconciled,
@@ -30,6 +32,7 @@ def exposed() -> dict[str, frozenset[str]]:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(WorkersCollector())
     registry.register(DatabaseCollector(lambda: SIGNS))
+    registry.register(PartnerFilesCollector(Settings()))
     found: dict[str, frozenset[str]] = {}
     for metric in registry.collect():
         for suffix in SUFFIXES[metric.type]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 FUNCTIONS = frozenset(
     ("absent", "clamp_max", "deriv", "histogram_quantile", "increase", "label_values", "rate")
-    + ("avg", "count", "max", "min", "sum", "topk")
+    + ("avg", "count", "max", "min", "sum", "time", "topk")
 )
 OPERATORS = frozenset(("and", "or", "unless", "bool"))
 GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")

@@ -1,7 +1,7 @@
 """Answers Prometheus on a port of its own, in a process of its own that no request waits for.
 
 The process that starts the server starts it, and starts it again when it ends; both end together.
-It can only read: the workers' shared memory, and the database's state.
+It can only read: the workers' shared memory, the database's state and the partners' files.
 """
 
 import multiprocessing
@@ -17,10 +17,12 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from prometheus_client.exposition import make_wsgi_app
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from hpts.config import Settings
 from hpts.http.messages import NO_STORE
 from hpts.http.security_headers import ANSWER
 from hpts.metrics.collector import WorkersCollector
 from hpts.metrics.database import DatabaseCollector
+from hpts.metrics.partner_files import PartnerFilesCollector
 from hpts.telemetry import logger
 
 PATH = "/metrics"
@@ -78,10 +80,10 @@ class MetricsListener:
     free. `prepare` runs first in the new process."""
 
     def __init__(
-        self, listening: socket.socket, database_url: str, prepare: Callable[[], None]
+        self, listening: socket.socket, settings: Settings, prepare: Callable[[], None]
     ) -> None:
         self._listening = listening
-        self._database_url = database_url
+        self._settings = settings
         self._prepare = prepare
         self._is_stopping = threading.Event()
         self._guard = threading.Lock()
@@ -98,9 +100,12 @@ class MetricsListener:
         Path("/proc/self/comm").write_text(PROCESS_NAME)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        serve_metrics(
-            self._listening, [WorkersCollector(), DatabaseCollector.of(self._database_url)]
+        collectors = (
+            WorkersCollector(),
+            DatabaseCollector.of(self._settings.database_url or ""),
+            PartnerFilesCollector(self._settings),
         )
+        serve_metrics(self._listening, collectors)
 
     def _watch(self) -> None:
         while True:
