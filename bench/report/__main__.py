@@ -27,6 +27,7 @@ from bench.report.programs import ROOT, MeasurementFailed, say, without_paths
 from bench.report.render import judge_all, write_report
 from bench.report.results import Environment, Record, Results, now_utc
 from bench.report.run import Run
+from bench.report.stolen import StolenTime
 
 PUBLISHED = ROOT / "bench"
 UNUSABLE, INTERRUPTED = 2, 130
@@ -121,13 +122,14 @@ def _measure_one(run: Run, name: str) -> bool:
     """Whether it could be measured; its figures or the reason are kept."""
     started_at, measured_at = time.monotonic(), now_utc()
     error, figures = None, None
-    try:
-        figures = BY_NAME[name].measure(run)
-    except MeasurementFailed as failure:
-        error = str(failure)
-    except Exception as failure:  # one that fails must not take the others with it
-        traceback.print_exc()
-        error = f"{type(failure).__name__}: {failure}"
+    with StolenTime() as stolen:
+        try:
+            figures = BY_NAME[name].measure(run)
+        except MeasurementFailed as failure:
+            error = str(failure)
+        except Exception as failure:  # one that fails must not take the others with it
+            traceback.print_exc()
+            error = f"{type(failure).__name__}: {failure}"
     if error is not None:
         error = without_paths(" ".join(error.split()))
         say(f"  could not be measured: {error}")
@@ -139,6 +141,8 @@ def _measure_one(run: Run, name: str) -> bool:
             seconds=round(time.monotonic() - started_at, 1),
             is_quick=run.plan.is_quick,
             error=error,
+            stolen_seconds=round(stolen.seconds, 1),
+            stolen_share=round(stolen.worst_share, 2),
             figures=msgspec.Raw(msgspec.json.encode(figures)),
         )
     )

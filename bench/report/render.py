@@ -14,6 +14,7 @@ from bench.report.programs import MeasurementFailed, without_paths
 from bench.report.results import Environment, Results
 
 WIDTH = 110
+STOLEN_SHARE_SHOWN = 0.1
 QUICK_WARNING = (
     "**A quick run of seconds a measurement, to see that everything works: these figures mean "
     "nothing.**"
@@ -119,6 +120,12 @@ def _notes(
             notes.append(
                 f"{each.TITLE} was measured in another run, on {record.measured_at}: a ratio "
                 "between two runs says less than one within a run."
+            )
+        if record and record.stolen_share >= STOLEN_SHARE_SHOWN:
+            notes.append(
+                f"{each.TITLE}: the machine below took {record.stolen_share:.0%} of the cores in "
+                f"the worst second, {record.stolen_seconds:,.1f} s of their time in all "
+                f"{record.seconds:,.0f} s; latencies there are as much its own."
             )
     for line in environment.notable if environment else ():
         notes.append(f"In the server's log: `{_cell(line).replace('`', chr(39))}`")

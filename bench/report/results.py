@@ -15,7 +15,11 @@ Figures = TypeVar("Figures")
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One measurement as kept. `figures` are its module's own struct, or None with an `error`."""
+    """One measurement as kept. `figures` are its module's own struct, or None with an `error`.
+
+    `stolen_seconds` is the CPU time that the machine below took meanwhile, `stolen_share` how much
+    of all cores in the worst second.
+    """
 
     name: str
     run_id: str
@@ -23,6 +27,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     is_quick: bool
     error: str | None = None
+    stolen_seconds: float = 0.0
+    stolen_share: float = 0.0
     figures: msgspec.Raw = msgspec.Raw(b"null")
 
 

@@ -153,6 +153,15 @@ def test_machine_and_notes_are_shown(results: Results) -> None:
     assert "In the server's log: `warned`" in document
 
 
+def test_cores_that_were_taken_away_meanwhile_are_noted(results: Results) -> None:
+    figures = tpcb.Figures(tps=(900.0,), scale=10, seconds=20)
+    keep(results, "tpcb", figures, seconds=40, stolen_share=0.65, stolen_seconds=3.2)
+    noted = " ".join(render(results, MEASUREMENTS).split())
+    assert "TPC-B: the machine below took 65% of the cores in the worst second, 3.2 s" in noted
+    keep(results, "tpcb", figures, stolen_share=0.02, stolen_seconds=3.2)
+    assert "machine below" not in render(results, MEASUREMENTS)
+
+
 def test_a_quick_run_warns_that_it_means_nothing(results: Results) -> None:
     environment = results.environment()
     assert environment is not None
