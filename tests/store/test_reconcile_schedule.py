@@ -1,15 +1,19 @@
 """One worker of all reconciles by itself, what is new soon and everything now and then."""
 
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
-from hpts.store.reconcile import reconcile
-from hpts.store.reconcile_schedule import ReconcileSchedule, describe_drift
+from hpts.store import reconcile_schedule
+from hpts.store.reconcile import reconcile, step_ahead
+from hpts.store.reconcile_schedule import RESTS, ReconcileSchedule, describe_drift, with_options
 from hpts.store.tenants import set_tenant_status
 from tests.bank.banking import Bank, Line, csv_statement
 
@@ -76,6 +80,63 @@ def test_what_is_posted_is_reconciled_without_being_asked_for(books: Books) -> N
         assert first is not None
         books.post(payment(ONE, 5))
         wait_until(lambda: progress_of(books) == (first[0] + 1, first[1]))
+
+
+def test_much_that_is_new_is_read_in_steps(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+
+    def noted(*arguments: Any, **options: Any) -> bool:
+        taken.append(step_ahead(*arguments, **options))
+        return taken[-1]
+
+    assert reconcile(books.database_url, books.tenant_id, None).is_sound
+    for _ in range(6):
+        books.post(payment(ONE, 5))
+    monkeypatch.setattr(reconcile_schedule, "STEP_LINES", 1)
+    monkeypatch.setattr(reconcile_schedule, "step_ahead", noted)
+    with scheduled(books.database_url):
+        wait_until(lambda: (progress_of(books) or (0, 0))[0] == 7)
+    assert taken[:6] == [True] * 5 + [False]
+    assert reconcile(books.database_url, books.tenant_id, None, is_full=True).is_sound
+
+
+def test_a_tenant_that_posts_faster_than_it_is_read_leaves_their_turn_to_others(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert reconcile(books.database_url, books.tenant_id, None).is_sound
+    for _ in range(3):
+        books.post(payment(ONE, 5))
+    other = Books(books.database_url)
+    other.post(disbursement(ONE, 5))
+    monkeypatch.setattr(reconcile_schedule, "STEPS_SECONDS_MAX", 0)
+    with scheduled(books.database_url):
+        wait_until(lambda: progress_of(other) is not None)
+    assert (progress_of(books) or (0, 0))[0] == 1
+
+
+def test_it_rests_in_proportion_to_each_step(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    rests = []
+
+    class Noting(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            rests.append(timeout)
+            return False
+
+    schedule = ReconcileSchedule(books.database_url, every_seconds=1, full_every_seconds=1)
+    monkeypatch.setattr(schedule, "_is_stopping", Noting())
+    clock = iter((10.0, 10.5))
+    monkeypatch.setattr(reconcile_schedule.time, "monotonic", lambda: next(clock))
+    assert schedule._paced(lambda: "done") == "done"
+    monkeypatch.undo()
+    assert rests == [0.5 * RESTS]
+
+
+@pytest.mark.parametrize(
+    ("given", "options"), [("", "-c a=b"), ("?options=-c%20c%3Dd", "-c c=d -c a=b")]
+)
+def test_a_session_has_the_options_of_its_url_too(given: str, options: str) -> None:
+    found = with_options(f"postgresql://u@h/d{given}", "-c a=b")
+    assert conninfo_to_dict(found)["options"] == options
 
 
 def test_a_full_proof_comes_when_it_is_due_though_nothing_is_new(books: Books) -> None:

@@ -39,11 +39,17 @@ async def fold_all(database_url: str, tenant_id: bytes) -> int:
     return count
 
 
-async def fold_some(database_url: str, tenant_id: bytes, *, slice_lines: int = SLICE_LINES) -> int:
+async def fold_some(
+    database_url: str,
+    tenant_id: bytes,
+    *,
+    slice_lines: int = SLICE_LINES,
+    slices_max: int = FOLDED_SLICES_MAX,
+) -> int:
     """Fold the next blocks in one transaction, those of some slices; how many they were."""
     count = 0
     async with AdminRequests(database_url).transaction(tenant_id) as connection:
-        for _ in range(FOLDED_SLICES_MAX):
+        for _ in range(slices_max):
             folded = await _Fold(connection, uuid.UUID(bytes=tenant_id), slice_lines).run()
             count += folded
             if not folded:

@@ -20,7 +20,7 @@ from hpts.meters import Counter
 from hpts.store.reconcile_altered import find_altered_block
 from hpts.store.reconcile_lines import Drift, drift_of
 from hpts.store.reconcile_loans import LoanDrift, Principal
-from hpts.store.reconcile_run import READS_EVERYTHING, Found, Run
+from hpts.store.reconcile_run import READS_EVERYTHING, Ahead, Found, Run
 from hpts.store.statements import sql
 from hpts.store.tenancy import TenantUnknown
 from hpts.store.wire import CONNECT_SECONDS_MAX, ConnectionLost, is_passing, sqlstate_of
@@ -80,6 +80,7 @@ def reconcile(
     *,
     is_full: bool = False,
     wait_seconds: int = RECONCILIATION_WAIT_SECONDS_MAX,
+    ahead: Ahead | None = None,
 ) -> Reconciliation:
     """The state now, or the one kept for a past day. Raises TenantUnknown, ReconciliationBusy,
     ConnectionLost, psycopg.Error.
@@ -87,7 +88,8 @@ def reconcile(
     None or today counts everything and goes on from the last run; `is_full` reads all lines anew. A
     past day without a kept result is computed as of that day. Both are kept. A day to come is
     answered as now, and not kept. Where somebody else reconciles the tenant for longer than
-    `wait_seconds`, the answer is the latest result that is kept.
+    `wait_seconds`, the answer is the latest result that is kept. `ahead` tells what the caller's
+    own steps (`step_ahead`) added before.
     """
     with _as_app(database_url) as connection:
         with _tenant_snapshot(connection, tenant_id) as checked_at:
@@ -107,6 +109,7 @@ def reconcile(
                     day,
                     is_full=is_full,
                     wait_seconds=wait_seconds,
+                    ahead=ahead or Ahead(),
                 )
             except psycopg.errors.LockNotAvailable:
                 return _latest(connection, tenant_id, day)
@@ -114,6 +117,23 @@ def reconcile(
             _keep(connection, tenant_id, result)
     RUNS.add(RUNS.cell_of("ok" if result.is_sound else "drift"))
     return result
+
+
+def step_ahead(database_url: str, tenant_id: uuid.UUID, ahead: Ahead, *, lines_max: int) -> bool:
+    """Add about so many of the lines that no run has read to what is kept of them, and note in
+    `ahead` what they touch; nothing is compared. Whether there was more than that: if not, nothing
+    is done and `reconcile` is next. Raises TenantUnknown, ReconciliationBusy, ConnectionLost,
+    psycopg.Error.
+
+    So that much that is new can be read with rests in between, and no run takes long.
+    """
+    with _as_app(database_url) as connection:
+        try:
+            _lock(connection, tenant_id, RECONCILIATION_WAIT_SECONDS_MAX)
+        except psycopg.errors.LockNotAvailable:
+            raise ReconciliationBusy from None
+        with _tenant_snapshot(connection, tenant_id) as now:
+            return Run(connection, tenant_id, now).step(ahead, lines_max=lines_max)
 
 
 @contextmanager
@@ -160,20 +180,25 @@ def _reconcile_now(
     *,
     is_full: bool,
     wait_seconds: int,
+    ahead: Ahead,
 ) -> Reconciliation:
-    """Under the tenant's lock, which is taken before the snapshot: so nobody has written since what
-    this run writes. The connection's end releases it."""
-    connection.execute(f"SET lock_timeout = '{wait_seconds}s'".encode())
-    lock = {"lock_class": LOCK_CLASS, "tenant_id": str(tenant_id)}
-    connection.execute(sql("lock_reconciliation").encode(), lock)
+    _lock(connection, tenant_id, wait_seconds)
     with _tenant_snapshot(connection, tenant_id) as checked_at:
-        found = Run(connection, tenant_id, checked_at).run(is_full=is_full)
+        found = Run(connection, tenant_id, checked_at).run(is_full=is_full, ahead=ahead)
         primary = _primary_currency(connection, tenant_id)
         altered_block = None
         if found.is_full and found.drifts:
             altered_block = find_altered_block(connection, database_url, tenant_id)
     result = _result(day, checked_at, primary, found)
     return msgspec.structs.replace(result, altered_block=altered_block)
+
+
+def _lock(connection: psycopg.Connection[Any], tenant_id: uuid.UUID, wait_seconds: int) -> None:
+    """The tenant's lock, to be taken before the snapshot: so nobody has written since what a run
+    writes. The connection's end releases it. Raises psycopg.errors.LockNotAvailable."""
+    connection.execute(f"SET lock_timeout = '{wait_seconds}s'".encode())
+    lock = {"lock_class": LOCK_CLASS, "tenant_id": str(tenant_id)}
+    connection.execute(sql("lock_reconciliation").encode(), lock)
 
 
 def _compute_past(

@@ -58,11 +58,12 @@ def add_all_lines(connection: Connection, tenant_id: uuid.UUID) -> None:
 
 
 def add_new_lines(
-    connection: Connection, tenant_id: uuid.UUID, after_block: int
+    connection: Connection, tenant_id: uuid.UUID, *, after_block: int, through_block: int
 ) -> set[datetime.date]:
-    """Add the lines of the blocks after one; the days of effect that they touch."""
+    """Add the lines of the blocks after one, through another; the days of effect they touch."""
     rows = connection.execute(
-        sql("sum_new_lines").encode(), {"tenant_id": tenant_id, "after_block": after_block}
+        sql("sum_new_lines").encode(),
+        {"tenant_id": tenant_id, "after_block": after_block, "through_block": through_block},
     ).fetchall()
     _add(connection, tenant_id, rows)
     return {day for _, _, _, day, _, _ in rows}

@@ -47,11 +47,12 @@ def add_all_loan_lines(connection: Connection, tenant_id: uuid.UUID) -> None:
 
 
 def add_new_loan_lines(
-    connection: Connection, tenant_id: uuid.UUID, after_block: int
+    connection: Connection, tenant_id: uuid.UUID, *, after_block: int, through_block: int
 ) -> set[uuid.UUID]:
-    """Add the lines of the blocks after one; the loans that they touch."""
+    """Add the lines of the blocks after one, through another; the loans that they touch."""
     rows = connection.execute(
-        sql("add_new_loan_lines").encode(), {"tenant_id": tenant_id, "after_block": after_block}
+        sql("add_new_loan_lines").encode(),
+        {"tenant_id": tenant_id, "after_block": after_block, "through_block": through_block},
     )
     return {loan_id for (loan_id,) in rows}
 

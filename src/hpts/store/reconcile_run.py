@@ -1,7 +1,8 @@
 """One run over a tenant's lines: the new ones, or all of them (a full proof), and what it found.
 
 It works inside the snapshot that its caller opened under the tenant's reconciliation lock, and
-keeps there how far it came, so that the next run goes on.
+keeps there how far it came, so that the next run goes on. Much that is new may be added in steps
+before, each in a snapshot of its own, that compare nothing.
 """
 
 import datetime
@@ -36,14 +37,21 @@ READS_LITTLE = (
 """And one that has seen them small would read all of a large one."""
 
 
+AHEAD_LOANS_MAX = 100_000
+"""Loans that are remembered from step to step; with more a run compares all."""
+STEP_BLOCKS_MAX = 512
+
+
 class Known(msgspec.Struct, frozen=True):
     """What a run leaves to the next: principal of all loans by currency, the block up to which
-    everything was read anew, and what was found wrong."""
+    everything was read anew, what was found wrong, and the block up to which was compared, where
+    steps have added more than that."""
 
     compared: dict[str, str]
     full_block: int
     drifts: tuple[Drift, ...] = ()
     drifted_loans: tuple[str, ...] = ()
+    compared_block: int | None = None
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -65,6 +73,44 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     principal: tuple[Principal, ...]
 
 
+class Ahead:
+    """What steps have added since block `after_block`, as whoever took them remembers it: a run
+    that is told need not compare every day and loan. It knows nothing (`after_block` None) when
+    others took some of the steps, or when it would be too much."""
+
+    def __init__(self) -> None:
+        self.after_block: int | None = None
+        self.through_block = 0
+        self.days: set[datetime.date] = set()
+        self.loan_ids: set[uuid.UUID] = set()
+
+    def add(
+        self,
+        progress: Progress,
+        through_block: int,
+        days: set[datetime.date],
+        loan_ids: set[uuid.UUID],
+    ) -> None:
+        """A step from `progress` through a block touched these."""
+        if not self.covers(progress):
+            is_first = progress.known.compared_block is None
+            self.after_block = progress.block_number if is_first else None
+            self.days, self.loan_ids = set(), set()
+        self.through_block = through_block
+        self.days |= days
+        self.loan_ids |= loan_ids
+        if len(self.loan_ids) > AHEAD_LOANS_MAX:
+            self.after_block = None
+
+    def covers(self, progress: Progress) -> bool:
+        """Whether it knows all that was added and not compared."""
+        return (
+            self.after_block is not None
+            and self.after_block == progress.known.compared_block
+            and self.through_block == progress.block_number
+        )
+
+
 class Run:
     """One run; `checked_at` is its snapshot's time."""
 
@@ -78,7 +124,34 @@ class Run:
         self._tenant_id = tenant_id
         self._checked_at = checked_at
 
-    def run(self, *, is_full: bool) -> Found:
+    def step(self, ahead: Ahead, *, lines_max: int) -> bool:
+        """Add the next blocks, until they have about so many lines, and compare nothing; whether
+        that was done. What is no more than a step is left to `run`, as is the first time."""
+        progress = self._read_progress()
+        if progress is None:
+            return False
+        self._set(READS_LITTLE)
+        blocks = self._fetch(
+            "read_blocks_to_fold",
+            after_block=progress.block_number,
+            blocks_max=STEP_BLOCKS_MAX,
+            lines_max=lines_max,
+        )
+        ((last_block, *_),) = self._fetch("read_head")
+        if not blocks or blocks[-1][0] >= last_block:
+            return False
+        through_block = blocks[-1][0]
+        days, loan_ids = self._add(progress, through_block)
+        ahead.add(progress, through_block, days, loan_ids)
+        compared = progress.known.compared_block
+        known = msgspec.structs.replace(
+            progress.known,
+            compared_block=progress.block_number if compared is None else compared,
+        )
+        self._keep_progress(Progress(through_block, progress.full_at, known))
+        return True
+
+    def run(self, *, is_full: bool, ahead: Ahead) -> Found:
         """Go on from the last run, or read everything: if wanted, the first time, and where so much
         is new that it is faster."""
         progress = self._read_progress()
@@ -86,14 +159,14 @@ class Run:
         ((through_block, new_count),) = self._fetch("read_backlog", after_block=after_block)
         if progress is None or is_full or new_count > RECONCILED_ENTRIES_MAX:
             return self._read_everything(progress, through_block)
-        return self._go_on(progress, through_block, int(new_count))
+        return self._go_on(progress, through_block, int(new_count), ahead)
 
     def _read_everything(self, progress: Progress | None, through_block: int) -> Found:
         self._set(READS_EVERYTHING)
         ((_, entry_count),) = self._fetch("read_backlog", after_block=0)
         add_all_lines(self._connection, self._tenant_id)
         add_all_loan_lines(self._connection, self._tenant_id)
-        found = self._compare(progress, days=None, loan_ids=None)
+        found = self._compare(progress, days=None, loan_ids=None, compared={})
         return self._keep(
             msgspec.structs.replace(
                 found, is_full=True, through_block=through_block, entry_count=int(entry_count)
@@ -102,18 +175,36 @@ class Run:
             full_block=through_block,
         )
 
-    def _go_on(self, progress: Progress, through_block: int, entry_count: int) -> Found:
+    def _go_on(
+        self, progress: Progress, through_block: int, entry_count: int, ahead: Ahead
+    ) -> Found:
         self._set(READS_LITTLE)
         known = progress.known
-        days = add_new_lines(self._connection, self._tenant_id, progress.block_number)
-        days |= {drift.period for drift in known.drifts if drift.kept == "D"}
-        loan_ids = add_new_loan_lines(self._connection, self._tenant_id, progress.block_number)
-        loan_ids |= {uuid.UUID(loan_id) for loan_id in known.drifted_loans}
-        found = self._compare(progress, days=days, loan_ids=loan_ids)
+        days: set[datetime.date] | None
+        loan_ids: set[uuid.UUID] | None
+        days, loan_ids = self._add(progress, through_block)
+        if known.compared_block is None or ahead.covers(progress):
+            days |= ahead.days
+            loan_ids |= ahead.loan_ids
+            days |= {drift.period for drift in known.drifts if drift.kept == "D"}
+            loan_ids |= {uuid.UUID(loan_id) for loan_id in known.drifted_loans}
+        else:  # somebody took steps and went: what they touched is not known
+            days = loan_ids = None
+        found = self._compare(progress, days=days, loan_ids=loan_ids, compared=known.compared)
         return self._keep(
             msgspec.structs.replace(found, through_block=through_block, entry_count=entry_count),
             full_at=progress.full_at,
             full_block=known.full_block,
+        )
+
+    def _add(
+        self, progress: Progress, through_block: int
+    ) -> tuple[set[datetime.date], set[uuid.UUID]]:
+        """The lines of the blocks since; the days and loans that they touch."""
+        blocks = {"after_block": progress.block_number, "through_block": through_block}
+        return (
+            add_new_lines(self._connection, self._tenant_id, **blocks),
+            add_new_loan_lines(self._connection, self._tenant_id, **blocks),
         )
 
     def _compare(
@@ -122,14 +213,22 @@ class Run:
         *,
         days: Iterable[datetime.date] | None,
         loan_ids: Iterable[uuid.UUID] | None,
+        compared: dict[str, str],
     ) -> Found:
-        earlier = {} if progress is None else {one.place: one for one in progress.known.drifts}
+        earlier, agreed_block, agreed_day_block = {}, 0, 0
+        if progress is not None:
+            known = progress.known
+            earlier = {one.place: one for one in known.drifts}
+            agreed_day_block = known.full_block
+            agreed_block = progress.block_number
+            if known.compared_block is not None:
+                agreed_block = known.compared_block
         drifts = find_drift(
             self._connection,
             self._tenant_id,
             days=days,
-            agreed_block=0 if progress is None else progress.block_number,
-            agreed_day_block=0 if progress is None else progress.known.full_block,
+            agreed_block=agreed_block,
+            agreed_day_block=agreed_day_block,
             earlier=earlier,
         )
         return Found(
@@ -140,12 +239,7 @@ class Run:
             loan_drifts=tuple(find_loan_drift(self._connection, self._tenant_id, loan_ids)),
             principal=tuple(
                 compare_principal(
-                    self._connection,
-                    self._tenant_id,
-                    loan_ids=loan_ids,
-                    compared={}
-                    if progress is None or loan_ids is None
-                    else progress.known.compared,
+                    self._connection, self._tenant_id, loan_ids=loan_ids, compared=compared
                 )
             ),
         )
@@ -157,17 +251,20 @@ class Run:
             drifts=found.drifts,
             drifted_loans=tuple(one.loan_id for one in found.loan_drifts),
         )
+        self._keep_progress(Progress(found.through_block, full_at, known))
+        return found
+
+    def _keep_progress(self, progress: Progress) -> None:
         self._connection.execute(
             sql("keep_reconciliation_progress").encode(),
             {
                 "tenant_id": self._tenant_id,
-                "block_number": found.through_block,
+                "block_number": progress.block_number,
                 "checked_at": self._checked_at,
-                "full_at": full_at,
-                "known": msgspec.json.encode(known).decode(),
+                "full_at": progress.full_at,
+                "known": msgspec.json.encode(progress.known).decode(),
             },
         )
-        return found
 
     def _read_progress(self) -> Progress | None:
         rows = self._fetch("read_reconciliation_progress")

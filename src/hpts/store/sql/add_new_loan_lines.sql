@@ -1,4 +1,4 @@
--- store/reconcile_loans.py: adds the lines of the blocks after one to what the loans owe by their lines;
+-- store/reconcile_loans.py: adds the lines of some blocks to what the loans owe by their lines;
 -- the loans it touched. Under the tenant's reconciliation lock.
 INSERT INTO reconciliation_loans AS kept
     (tenant_id, loan_id, currency, principal_minor, interest_minor, fees_minor)
@@ -26,6 +26,7 @@ JOIN accounts AS component ON component.tenant_id = %(tenant_id)s
     AND component.account_code = line.account_code
     AND component.role IN ('principal_receivable', 'interest_receivable', 'fees_receivable')
 WHERE block.tenant_id = %(tenant_id)s AND block.block_number > %(after_block)s
+    AND block.block_number <= %(through_block)s
 GROUP BY line.loan_id
 ON CONFLICT ON CONSTRAINT reconciled_loan_stands_once DO UPDATE
 SET principal_minor = kept.principal_minor + excluded.principal_minor,

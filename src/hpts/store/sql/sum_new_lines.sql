@@ -1,4 +1,4 @@
--- store/reconcile_lines.py: as sum_all_lines, of the blocks after one. The entries of a block have
+-- store/reconcile_lines.py: as sum_all_lines, of the blocks from one to another. The entries of a block have
 -- consecutive identifiers; OFFSET 0 keeps the planner from joining the tables another way round.
 SELECT line.account_code, line.currency, line.layer, entry.effective_at,
     coalesce(sum(line.amount_minor) FILTER (WHERE line.direction = 'D'), 0) AS debit,
@@ -18,4 +18,5 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS line
 WHERE block.tenant_id = %(tenant_id)s AND block.block_number > %(after_block)s
+    AND block.block_number <= %(through_block)s
 GROUP BY line.account_code, line.currency, line.layer, entry.effective_at
