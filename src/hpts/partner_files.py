@@ -1,5 +1,6 @@
 """The files of the partners' listener: whether it can use them, and until when they count."""
 
+import contextlib
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,19 +40,20 @@ def check_partners(settings: Settings) -> None:
 def expiries(settings: Settings) -> Iterator[tuple[str, float]]:
     """For each setting that names files, its name and when what is in them begins to count no more,
     in seconds since 1970: the first certificate to expire, the first list whose next one is due.
-    Raises ConfigError where check_partners does."""
-    check_partners(settings)
-    for name, path in (
+    What cannot be read is left out."""
+    certificates = (
         ("HPTS_PARTNER_CERTIFICATE", settings.partner_certificate),
         ("HPTS_PARTNER_CA", settings.partner_ca),
-    ):
-        if path is not None:
-            found = x509.load_pem_x509_certificates(path.read_bytes())
+    )
+    for name, path in certificates:
+        with contextlib.suppress(OSError, ValueError):
+            found = x509.load_pem_x509_certificates((path or Path()).read_bytes())
             yield name, min(each.not_valid_after_utc.timestamp() for each in found)
-    lists = [x509.load_pem_x509_crl(path.read_bytes()) for path in settings.partner_crl]
-    due = [one.next_update_utc for one in lists if one.next_update_utc is not None]
-    if due:
-        yield "HPTS_PARTNER_CRL", min(due).timestamp()
+    with contextlib.suppress(OSError, ValueError):
+        lists = [x509.load_pem_x509_crl(path.read_bytes()) for path in settings.partner_crl]
+        due = [one.next_update_utc for one in lists if one.next_update_utc is not None]
+        if due:
+            yield "HPTS_PARTNER_CRL", min(due).timestamp()
 
 
 def _check_files(settings: Settings) -> None:
@@ -81,7 +83,12 @@ def _check_files(settings: Settings) -> None:
 
 def _check_kind_of_key(path: Path) -> None:
     # OpenSSL, which has read the files here, knows kinds of keys that the server does not.
-    certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
+    try:
+        certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
+    except ValueError as error:
+        raise ConfigError(
+            f"HPTS_PARTNER_CERTIFICATE={path} holds no certificate as BEGIN CERTIFICATE ({error})"
+        ) from None
     if certificate.public_key_algorithm_oid != PublicKeyAlgorithmOID.RSASSA_PSS:
         match certificate.public_key():
             case rsa.RSAPublicKey(key_size=bits) if bits in RSA_BITS:
@@ -100,8 +107,15 @@ def _check_kind_of_key(path: Path) -> None:
 def _check_lists(settings: Settings) -> None:
     """Once there is a list, the server lets nobody in whose issuer has none: one at least must be
     of an authority that it accepts. Others may be of authorities below."""
-    authorities = x509.load_pem_x509_certificates((settings.partner_ca or Path()).read_bytes())
-    lists = [x509.load_pem_x509_crl(path.read_bytes()) for path in settings.partner_crl]
+    ca = settings.partner_ca or Path()
+    try:
+        authorities = x509.load_pem_x509_certificates(ca.read_bytes())
+        lists = [x509.load_pem_x509_crl(path.read_bytes()) for path in settings.partner_crl]
+    except ValueError as error:  # which OpenSSL has read, such as trusted certificates
+        raise ConfigError(
+            f"HPTS_PARTNER_CA={ca} or a file of HPTS_PARTNER_CRL holds what cannot be told apart "
+            f"({error}); use BEGIN CERTIFICATE and BEGIN X509 CRL"
+        ) from None
     for authority in authorities:
         key = authority.public_key()
         for found in lists:

@@ -61,7 +61,7 @@ def test_a_file_that_was_replaced_counts_at_once(settings: Settings, authority: 
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not PEM"])
-def test_files_that_a_reload_could_not_use_are_told(
+def test_files_that_a_reload_could_not_use_are_told_and_the_others_still(
     settings: Settings, content: bytes | None
 ) -> None:
     path = settings.partner_certificate
@@ -69,7 +69,20 @@ def test_files_that_a_reload_could_not_use_are_told(
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-    assert days_left(settings) == ([0], {})
+    usable, left = days_left(settings)
+    assert usable == [0]
+    assert left.keys() == {"HPTS_PARTNER_CA", "HPTS_PARTNER_CRL"}
+
+
+@pytest.mark.parametrize("setting", ["partner_certificate", "partner_ca"])
+def test_what_openssl_reads_and_nobody_else_breaks_no_scrape(
+    settings: Settings, setting: str
+) -> None:
+    path = getattr(settings, setting)
+    path.write_bytes(path.read_bytes().replace(b"CERTIFICATE-", b"TRUSTED CERTIFICATE-"))
+    usable, left = days_left(settings)
+    assert usable == [0]
+    assert len(left) == 2
 
 
 def test_where_partners_have_no_listener_nothing_is_told() -> None:

@@ -2,20 +2,28 @@
 they expire. Where there is no such listener nothing is shown.
 """
 
+import time
 from collections.abc import Iterable
+from threading import Lock
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from hpts.config import ConfigError, Settings
-from hpts.partner_files import expiries
+from hpts.partner_files import check_partners, expiries
+
+FRESH_SECONDS = 60
 
 
 class PartnerFilesCollector(Collector):
-    """Reads the files at every scrape: they may be replaced at any time."""
+    """Reads the files once a minute at most: revocation lists may be long."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._guard = Lock()
+        self._read_at = float("-inf")
+        self._is_usable = False
+        self._expiries: list[tuple[str, float]] = []
 
     def collect(self) -> Iterable[Metric]:
         usable = GaugeMetricFamily(
@@ -28,12 +36,19 @@ class PartnerFilesCollector(Collector):
             labels=["setting"],
         )
         if self._settings.partner_port is not None:
-            try:
-                found = list(expiries(self._settings))
-            except ConfigError:
-                usable.add_metric([], 0)  # the log says why at the next reload
-            else:
-                usable.add_metric([], 1)
-                for setting, seconds in found:
+            with self._guard:
+                if time.monotonic() - self._read_at > FRESH_SECONDS:
+                    self._read()
+                usable.add_metric([], int(self._is_usable))
+                for setting, seconds in self._expiries:
                     expiry.add_metric([setting], seconds)
         yield from (usable, expiry)
+
+    def _read(self) -> None:
+        self._read_at = time.monotonic()
+        try:
+            check_partners(self._settings)
+            self._is_usable = True
+        except (ConfigError, OSError):  # the log says why at the next reload
+            self._is_usable = False
+        self._expiries = list(expiries(self._settings))
