@@ -9,11 +9,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
 from hpts.store import reconcile_schedule
 from hpts.store.reconcile import reconcile, step_ahead
-from hpts.store.reconcile_schedule import RESTS, ReconcileSchedule, describe_drift, with_options
+from hpts.store.reconcile_schedule import REST_SECONDS_MAX, RESTS, ReconcileSchedule, describe_drift
 from hpts.store.tenants import set_tenant_status
 from tests.bank.banking import Bank, Line, csv_statement
 
@@ -114,6 +113,25 @@ def test_a_tenant_that_posts_faster_than_it_is_read_leaves_their_turn_to_others(
     assert (progress_of(books) or (0, 0))[0] == 1
 
 
+def test_a_tenant_whose_run_fails_leaves_their_turn_to_others(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Books(books.database_url)
+    other.post(disbursement(ONE, 5))
+    failed = []
+
+    def fails_for_one(database_url: str, tenant_id: uuid.UUID, *more: Any, **options: Any) -> Any:
+        if tenant_id == books.tenant_id:
+            failed.append(tenant_id)
+            raise psycopg.errors.QueryCanceled("statement timeout")
+        return reconcile(database_url, tenant_id, *more, **options)
+
+    monkeypatch.setattr(reconcile_schedule, "reconcile", fails_for_one)
+    with scheduled(books.database_url):
+        wait_until(lambda: progress_of(other) is not None and len(failed) > 1)
+    assert progress_of(books) is None
+
+
 def test_it_rests_in_proportion_to_each_step(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
     rests = []
 
@@ -124,19 +142,14 @@ def test_it_rests_in_proportion_to_each_step(books: Books, monkeypatch: pytest.M
 
     schedule = ReconcileSchedule(books.database_url, every_seconds=1, full_every_seconds=1)
     monkeypatch.setattr(schedule, "_is_stopping", Noting())
-    clock = iter((10.0, 10.5))
+    clock = iter((10.0, 10.5, 20.0, 520.0, 600.0))
     monkeypatch.setattr(reconcile_schedule.time, "monotonic", lambda: next(clock))
     assert schedule._paced(lambda: "done") == "done"
+    assert schedule._paced(lambda: "a full proof") == "a full proof"
+    with pytest.raises(ZeroDivisionError):
+        schedule._paced(lambda: 1 // 0)
     monkeypatch.undo()
-    assert rests == [0.5 * RESTS]
-
-
-@pytest.mark.parametrize(
-    ("given", "options"), [("", "-c a=b"), ("?options=-c%20c%3Dd", "-c c=d -c a=b")]
-)
-def test_a_session_has_the_options_of_its_url_too(given: str, options: str) -> None:
-    found = with_options(f"postgresql://u@h/d{given}", "-c a=b")
-    assert conninfo_to_dict(found)["options"] == options
+    assert rests == [0.5 * RESTS, REST_SECONDS_MAX]
 
 
 def test_a_full_proof_comes_when_it_is_due_though_nothing_is_new(books: Books) -> None:

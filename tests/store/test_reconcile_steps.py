@@ -5,6 +5,7 @@ import uuid
 
 import pytest
 
+from hpts.store import reconcile_run
 from hpts.store.reconcile import Reconciliation, reconcile, step_ahead
 from hpts.store.reconcile_run import Ahead
 from hpts.store.verify import verify_tenant
@@ -21,7 +22,7 @@ PRINCIPAL_PLUS_ONE = (
 
 @pytest.fixture
 def books(own_database_url: str) -> Books:
-    """Two loans, reconciled at block 2; then five blocks of payments, the last of them on ONE."""
+    """Three loans, reconciled at block 2; then five blocks of payments, the last of them on ONE."""
     books = Books(own_database_url)
     books.post(disbursement(ONE, 1_000, on=days_ago(9)), disbursement(TWO, 500, on=days_ago(9)))
     books.post(disbursement(THREE, 50, on=days_ago(9)))
@@ -66,6 +67,19 @@ def test_a_ledger_that_was_never_reconciled_takes_no_step(own_database_url: str)
         books.post(disbursement(uuid.uuid4(), 1_000))
     assert not step(books, Ahead())
     assert finish(books).is_full
+
+
+def test_so_much_that_everything_is_read_anew_takes_no_step(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile_run, "RECONCILED_ENTRIES_MAX", 4)
+    assert not step(books, Ahead())
+    assert finish(books).is_full
+    for _ in range(4):
+        books.post(payment(ONE, 10))
+    ahead = Ahead()
+    assert steps(books, ahead) == 3
+    assert not finish(books, ahead).is_full
 
 
 def test_steps_and_reading_everything_come_to_the_same_sums(

@@ -16,6 +16,7 @@ import psycopg
 from hpts.domain import limits
 from hpts.domain.rejections import Refusal, Rejection
 from hpts.store.append import hash_key
+from hpts.store.connecting import connect_async
 from hpts.store.pool import PoolBusy
 from hpts.store.statements import sql
 from hpts.store.tenancy import TenantUnknown
@@ -112,7 +113,7 @@ class AdminRequests:
         try:
             async with (
                 self._places,
-                await psycopg.AsyncConnection.connect(
+                await connect_async(
                     self._database_url,
                     connect_timeout=CONNECT_SECONDS_MAX,
                     application_name="hpts administration",

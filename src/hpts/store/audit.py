@@ -18,6 +18,7 @@ import psycopg
 from hpts.domain.audit import Action, AuditEvent, Origin
 from hpts.domain.identifiers import format_identifier
 from hpts.domain.limits import AUDIT_TEXT_LENGTH_MAX
+from hpts.store.connecting import connect
 from hpts.store.pool import Pool
 from hpts.store.statements import AUDIT_STATEMENTS, sql
 from hpts.store.text_format import text_step
@@ -61,7 +62,7 @@ def record_key_event(
         details=msgspec.json.encode(details or {}),
     )
     try:
-        with psycopg.connect(
+        with connect(
             database_url, connect_timeout=CONNECT_SECONDS_MAX, application_name="hpts"
         ) as connection:
             connection.execute("SET ROLE hpts_app")
@@ -82,7 +83,7 @@ def record_issued_token(database_url: str, subject: str, details: dict[str, Any]
 
 def is_key_recorded(database_url: str, action: Action, subject: str) -> bool:
     """Whether nobody's events tell of that action with that key. Raises psycopg.Error."""
-    with psycopg.connect(
+    with connect(
         database_url, connect_timeout=CONNECT_SECONDS_MAX, application_name="hpts"
     ) as connection:
         connection.execute("SET ROLE hpts_app")

@@ -12,6 +12,7 @@ import psycopg
 from hpts.domain.audit import Action, AuditEvent
 from hpts.domain.limits import ISSUER_KEYS_RECORDED_MAX
 from hpts.store.audit import NO_TENANT, operator, record_audit_event
+from hpts.store.connecting import connect
 from hpts.store.statements import sql
 from hpts.store.wire import CONNECT_SECONDS_MAX, LINK, ConnectionLost, StatementFailed, sqlstate_of
 
@@ -28,7 +29,7 @@ def record_issuer_keys(database_url: str, issuer: str, keys: Mapping[str, str | 
     found = {subject_of(fingerprint): kid for fingerprint, kid in keys.items()}
     parameters = {"tenant_id": NO_TENANT, "issuer": issuer, "lock_class": LOCK_CLASS}
     try:
-        with psycopg.connect(
+        with connect(
             database_url,
             connect_timeout=CONNECT_SECONDS_MAX,
             application_name="hpts issuer keys",

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from hpts.store.connecting import connect
 from hpts.store.statements import sql
 from hpts.store.wire import CONNECT_SECONDS_MAX
 
@@ -67,7 +68,7 @@ def migrate(
     to create them. Each migration is one transaction together with the note that it was applied.
     """
     wanted = load_migrations() if migrations is None else migrations
-    with psycopg.connect(
+    with connect(
         database_url,
         autocommit=True,
         connect_timeout=CONNECT_SECONDS_MAX,
@@ -87,7 +88,7 @@ def migrate(
 def check_schema(database_url: str) -> None:
     """Raises MigrationError unless the database has exactly this build's migrations,
     psycopg.Error."""
-    with psycopg.connect(
+    with connect(
         database_url,
         autocommit=True,
         connect_timeout=CONNECT_SECONDS_MAX,

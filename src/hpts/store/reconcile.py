@@ -17,6 +17,7 @@ import psycopg
 from hpts.domain.entries import EPOCH
 from hpts.domain.limits import AMOUNT_MINOR_MAX, RECONCILIATION_WAIT_SECONDS_MAX
 from hpts.meters import Counter
+from hpts.store.connecting import connect
 from hpts.store.reconcile_altered import find_altered_block
 from hpts.store.reconcile_lines import Drift, drift_of
 from hpts.store.reconcile_loans import LoanDrift, Principal
@@ -26,6 +27,8 @@ from hpts.store.tenancy import TenantUnknown
 from hpts.store.wire import CONNECT_SECONDS_MAX, ConnectionLost, is_passing, sqlstate_of
 
 LOCK_CLASS = 0x52434E43  # "RCNC"; the first half of the advisory locks under which tenants are run
+STEP_WAIT_SECONDS_MAX = 1
+"""For somebody else's run of the same tenant, who reads what the step would have."""
 SESSION = (
     "SET ROLE hpts_app",
     "SET statement_timeout = '300s'",
@@ -81,6 +84,7 @@ def reconcile(
     is_full: bool = False,
     wait_seconds: int = RECONCILIATION_WAIT_SECONDS_MAX,
     ahead: Ahead | None = None,
+    on_one_core: bool = False,
 ) -> Reconciliation:
     """The state now, or the one kept for a past day. Raises TenantUnknown, ReconciliationBusy,
     ConnectionLost, psycopg.Error.
@@ -89,9 +93,12 @@ def reconcile(
     past day without a kept result is computed as of that day. Both are kept. A day to come is
     answered as now, and not kept. Where somebody else reconciles the tenant for longer than
     `wait_seconds`, the answer is the latest result that is kept. `ahead` tells what the caller's
-    own steps (`step_ahead`) added before.
+    own steps (`step_ahead`) added before; `on_one_core` has PostgreSQL use no parallel workers, so
+    that postings keep the others.
     """
     with _as_app(database_url) as connection:
+        if on_one_core:
+            connection.execute("SET max_parallel_workers_per_gather = 0")
         with _tenant_snapshot(connection, tenant_id) as checked_at:
             today = checked_at.date()
             day = today if as_of_date is None else as_of_date
@@ -129,17 +136,17 @@ def step_ahead(database_url: str, tenant_id: uuid.UUID, ahead: Ahead, *, lines_m
     """
     with _as_app(database_url) as connection:
         try:
-            _lock(connection, tenant_id, RECONCILIATION_WAIT_SECONDS_MAX)
+            _lock(connection, tenant_id, STEP_WAIT_SECONDS_MAX)
+            with _tenant_snapshot(connection, tenant_id) as now:
+                return Run(connection, tenant_id, now).step(ahead, lines_max=lines_max)
         except psycopg.errors.LockNotAvailable:
             raise ReconciliationBusy from None
-        with _tenant_snapshot(connection, tenant_id) as now:
-            return Run(connection, tenant_id, now).step(ahead, lines_max=lines_max)
 
 
 @contextmanager
 def _as_app(database_url: str) -> Iterator[psycopg.Connection[Any]]:
     try:
-        with psycopg.connect(
+        with connect(
             database_url,
             autocommit=True,
             connect_timeout=CONNECT_SECONDS_MAX,

@@ -37,27 +37,33 @@ READS_LITTLE = (
 """And one that has seen them small would read all of a large one."""
 
 
-AHEAD_LOANS_MAX = 100_000
-"""Loans that are remembered from step to step; with more a run compares all."""
-STEP_BLOCKS_MAX = 512
+COMPARES_EVERYTHING = (
+    *(setting.replace("off", "on") for setting in READS_LITTLE),
+    *READS_EVERYTHING,
+)
+"""Of what stands, not of the journal: where all loans are to be held against their lines."""
+AHEAD_LOANS_MAX = 200_000
+"""Loans that are remembered from step to step, in some 30 MB; with more a run compares all."""
+STEP_BLOCKS_MAX = 4_096
+"""Of a step: blocks of a payment each cost little more than their payments."""
 
 
 class Known(msgspec.Struct, frozen=True):
     """What a run leaves to the next: principal of all loans by currency, the block up to which
-    everything was read anew, what was found wrong, and the block up to which was compared, where
-    steps have added more than that."""
+    everything was read anew, and what was found wrong."""
 
     compared: dict[str, str]
     full_block: int
     drifts: tuple[Drift, ...] = ()
     drifted_loans: tuple[str, ...] = ()
-    compared_block: int | None = None
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far a tenant is reconciled; `full_at` is when everything was last read anew."""
+    """How far a tenant's lines were read, and compared, which is less while steps are under way;
+    `full_at` is when everything was last read anew."""
 
     block_number: int
+    compared_block: int
     full_at: datetime.datetime
     known: Known
 
@@ -93,7 +99,7 @@ class Ahead:
     ) -> None:
         """A step from `progress` through a block touched these."""
         if not self.covers(progress):
-            is_first = progress.known.compared_block is None
+            is_first = progress.compared_block == progress.block_number
             self.after_block = progress.block_number if is_first else None
             self.days, self.loan_ids = set(), set()
         self.through_block = through_block
@@ -106,7 +112,7 @@ class Ahead:
         """Whether it knows all that was added and not compared."""
         return (
             self.after_block is not None
-            and self.after_block == progress.known.compared_block
+            and self.after_block == progress.compared_block
             and self.through_block == progress.block_number
         )
 
@@ -126,9 +132,10 @@ class Run:
 
     def step(self, ahead: Ahead, *, lines_max: int) -> bool:
         """Add the next blocks, until they have about so many lines, and compare nothing; whether
-        that was done. What is no more than a step is left to `run`, as is the first time."""
+        that was done. What is no more than a step is left to `run`, as is the first time, and what
+        is so much that it reads everything."""
         progress = self._read_progress()
-        if progress is None:
+        if progress is None or self._is_too_much(progress, ahead):
             return False
         self._set(READS_LITTLE)
         blocks = self._fetch(
@@ -143,12 +150,7 @@ class Run:
         through_block = blocks[-1][0]
         days, loan_ids = self._add(progress, through_block)
         ahead.add(progress, through_block, days, loan_ids)
-        compared = progress.known.compared_block
-        known = msgspec.structs.replace(
-            progress.known,
-            compared_block=progress.block_number if compared is None else compared,
-        )
-        self._keep_progress(Progress(through_block, progress.full_at, known))
+        self._keep_progress(msgspec.structs.replace(progress, block_number=through_block))
         return True
 
     def run(self, *, is_full: bool, ahead: Ahead) -> Found:
@@ -160,6 +162,13 @@ class Run:
         if progress is None or is_full or new_count > RECONCILED_ENTRIES_MAX:
             return self._read_everything(progress, through_block)
         return self._go_on(progress, through_block, int(new_count), ahead)
+
+    def _is_too_much(self, progress: Progress, ahead: Ahead) -> bool:
+        """Asked once, before the first step: steps in vain would be added to reading everything."""
+        if ahead.covers(progress):
+            return False
+        ((_, new_count),) = self._fetch("read_backlog", after_block=progress.block_number)
+        return bool(new_count > RECONCILED_ENTRIES_MAX)
 
     def _read_everything(self, progress: Progress | None, through_block: int) -> Found:
         self._set(READS_EVERYTHING)
@@ -183,13 +192,14 @@ class Run:
         days: set[datetime.date] | None
         loan_ids: set[uuid.UUID] | None
         days, loan_ids = self._add(progress, through_block)
-        if known.compared_block is None or ahead.covers(progress):
+        if progress.compared_block == progress.block_number or ahead.covers(progress):
             days |= ahead.days
             loan_ids |= ahead.loan_ids
             days |= {drift.period for drift in known.drifts if drift.kept == "D"}
             loan_ids |= {uuid.UUID(loan_id) for loan_id in known.drifted_loans}
         else:  # somebody took steps and went: what they touched is not known
             days = loan_ids = None
+            self._set(COMPARES_EVERYTHING)
         found = self._compare(progress, days=days, loan_ids=loan_ids, compared=known.compared)
         return self._keep(
             msgspec.structs.replace(found, through_block=through_block, entry_count=entry_count),
@@ -217,12 +227,9 @@ class Run:
     ) -> Found:
         earlier, agreed_block, agreed_day_block = {}, 0, 0
         if progress is not None:
-            known = progress.known
-            earlier = {one.place: one for one in known.drifts}
-            agreed_day_block = known.full_block
-            agreed_block = progress.block_number
-            if known.compared_block is not None:
-                agreed_block = known.compared_block
+            earlier = {one.place: one for one in progress.known.drifts}
+            agreed_block = progress.compared_block
+            agreed_day_block = progress.known.full_block
         drifts = find_drift(
             self._connection,
             self._tenant_id,
@@ -251,7 +258,8 @@ class Run:
             drifts=found.drifts,
             drifted_loans=tuple(one.loan_id for one in found.loan_drifts),
         )
-        self._keep_progress(Progress(found.through_block, full_at, known))
+        through = found.through_block
+        self._keep_progress(Progress(through, through, full_at, known))
         return found
 
     def _keep_progress(self, progress: Progress) -> None:
@@ -260,6 +268,7 @@ class Run:
             {
                 "tenant_id": self._tenant_id,
                 "block_number": progress.block_number,
+                "compared_block": progress.compared_block,
                 "checked_at": self._checked_at,
                 "full_at": progress.full_at,
                 "known": msgspec.json.encode(progress.known).decode(),
@@ -270,8 +279,10 @@ class Run:
         rows = self._fetch("read_reconciliation_progress")
         if not rows:
             return None
-        block_number, full_at, known = rows[0]
-        return Progress(block_number, full_at, msgspec.json.decode(known, type=Known))
+        block_number, compared_block, full_at, known = rows[0]
+        return Progress(
+            block_number, compared_block, full_at, msgspec.json.decode(known, type=Known)
+        )
 
     def _fetch(self, statement: str, **parameters: Any) -> Sequence[tuple[Any, ...]]:
         wanted = {"tenant_id": self._tenant_id, **parameters}

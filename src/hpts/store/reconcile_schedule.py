@@ -15,11 +15,11 @@ from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from hpts.store.admin_requests import AdminRequests
 from hpts.store.bank_matches import refresh_all
 from hpts.store.bank_session import BankSessions
+from hpts.store.connecting import connect
 from hpts.store.known_fold import fold_some
 from hpts.store.reconcile import (
     Reconciliation,
@@ -42,9 +42,11 @@ of one core, a tenth of a second at a time. Taken at once, payments waited behin
 STEP_LINES, STEP_SLICES = 16_384, 4
 """What a step reads, and what it folds: some 3,500 payments, in 60 to 110 ms where nothing else
 runs. A step less long would pay for its connection more than for its lines."""
+REST_SECONDS_MAX = 60.0
+"""After what was no short step: a full proof."""
 STEPS_SECONDS_MAX = 120
-"""For one tenant in a round to fold, and to read; what is left waits for the next, or for a read
-that needs it."""
+"""For one tenant in a round to fold, and as long again to read; what is left waits for the next
+round, or for a read that needs it."""
 
 
 Result = TypeVar("Result")
@@ -58,8 +60,6 @@ class ReconcileSchedule:
         self, database_url: str, *, every_seconds: float, full_every_seconds: float
     ) -> None:
         self._database_url = database_url
-        # A full proof by parallel workers would take every core that there is.
-        self._one_core_url = with_options(database_url, "-c max_parallel_workers_per_gather=0")
         self._every_seconds = every_seconds
         self._full_every_seconds = full_every_seconds
         self._is_stopping = threading.Event()
@@ -69,7 +69,7 @@ class ReconcileSchedule:
         threading.Thread(target=self._run, name="reconcile", daemon=True).start()
 
     def stop(self) -> None:
-        """Begin no other tenant. What runs ends with the process, and loses nothing."""
+        """Begin no other step or tenant. What runs ends with the process, and loses nothing."""
         self._is_stopping.set()
 
     def _run(self) -> None:
@@ -82,7 +82,7 @@ class ReconcileSchedule:
                 logger.error("reconciliation by schedule: %r", error, exc_info=error)
 
     def _serve_while_elected(self) -> None:
-        with psycopg.connect(
+        with connect(
             self._database_url,
             autocommit=True,
             connect_timeout=CONNECT_SECONDS_MAX,
@@ -114,12 +114,12 @@ class ReconcileSchedule:
             self._reconcile(tenant_id, is_full=due)
 
     def _paced(self, step: Callable[[], Result]) -> Result:
-        """Take a step, and rest in proportion."""
+        """Take a step, and rest in proportion; one that fails is followed by no rest."""
         started = time.monotonic()
-        try:
-            return step()
-        finally:
-            self._is_stopping.wait((time.monotonic() - started) * RESTS)
+        result = step()
+        took = time.monotonic() - started
+        self._is_stopping.wait(min(took * RESTS, REST_SECONDS_MAX))
+        return result
 
     def _find_due(
         self, connection: psycopg.Connection[Any], tenant_id: uuid.UUID
@@ -172,27 +172,33 @@ class ReconcileSchedule:
             logger.error("folding totals by posting of tenant %s: %r", tenant_id, error)
 
     def _reconcile(self, tenant_id: uuid.UUID, *, is_full: bool) -> None:
+        """What fails here fails no other tenant."""
         ahead = Ahead()
-        step = partial(step_ahead, self._one_core_url, tenant_id, ahead, lines_max=STEP_LINES)
+        step = partial(step_ahead, self._database_url, tenant_id, ahead, lines_max=STEP_LINES)
+        run = partial(
+            reconcile,
+            self._database_url,
+            tenant_id,
+            None,
+            is_full=is_full,
+            ahead=ahead,
+            on_one_core=True,
+        )
         try:
-            if not is_full and not self._keeps_on(step):
-                logger.info("tenant %s posts faster than it is reconciled", tenant_id)
+            is_behind = not is_full and not self._keeps_on(step)
+            if self._is_stopping.is_set():
                 return
-            result = self._paced(
-                partial(
-                    reconcile, self._one_core_url, tenant_id, None, is_full=is_full, ahead=ahead
-                )
-            )
+            if is_behind:
+                logger.info("tenant %s has more new entries than a round reads", tenant_id)
+                return
+            result = self._paced(run)
         except (TenantUnknown, ReconciliationBusy):
             return  # suspended meanwhile, or somebody else is at it
+        except (psycopg.Error, ConnectionLost) as error:
+            logger.warning("reconciliation of tenant %s by schedule: %s", tenant_id, error)
+            return
         if not result.is_sound:
             logger.error("tenant %s has drifted: %s", tenant_id, describe_drift(result))
-
-
-def with_options(database_url: str, options: str) -> str:
-    """The URL with settings of PostgreSQL's that a session begins with, beside those it has."""
-    given = conninfo_to_dict(database_url).get("options") or ""
-    return make_conninfo(database_url, options=f"{given} {options}".strip())
 
 
 def describe_drift(result: Reconciliation) -> str:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from hpts.domain import limits
+from hpts.store.connecting import connect_async
 from hpts.store.feed import Headline, Position
 from hpts.store.statements import sql
 from hpts.store.wire import (
@@ -52,7 +53,7 @@ class RelayConnection:
     @classmethod
     async def open(cls, database_url: str) -> "RelayConnection":
         try:
-            connection = await psycopg.AsyncConnection.connect(
+            connection = await connect_async(
                 database_url,
                 autocommit=True,
                 connect_timeout=CONNECT_SECONDS_MAX,

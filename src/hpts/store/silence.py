@@ -11,6 +11,7 @@ import psycopg
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
+from hpts.store.connecting import connect_async
 from hpts.store.statements import sql
 
 PROBE_SECONDS_MAX = 3
@@ -58,6 +59,6 @@ async def end_session(backend: Backend) -> None:
 
 
 async def _ask(backend: Backend, statement: str) -> tuple[Any, ...] | None:
-    async with await psycopg.AsyncConnection.connect(backend.conninfo) as connection:
+    async with await connect_async(backend.conninfo) as connection:
         cursor = await connection.execute(sql(statement).encode(), {"pid": backend.pid})
         return await cursor.fetchone()

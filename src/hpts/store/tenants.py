@@ -16,6 +16,7 @@ from hpts.domain.accounts import TEMPLATE
 from hpts.domain.audit import Action, AuditEvent
 from hpts.domain.rejections import Rejection
 from hpts.store.audit import NO_TENANT, operator, record_audit_event
+from hpts.store.connecting import connect
 from hpts.store.statements import sql
 from hpts.store.wire import CONNECT_SECONDS_MAX
 
@@ -132,7 +133,7 @@ def _record(
 @contextmanager
 def as_owner(database_url: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection in the role hpts_owner, autocommitting."""
-    with psycopg.connect(
+    with connect(
         database_url,
         autocommit=True,
         connect_timeout=CONNECT_SECONDS_MAX,

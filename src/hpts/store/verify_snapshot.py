@@ -16,6 +16,7 @@ from psycopg.errors import error_from_result
 from psycopg.types.numeric import Int4BinaryLoader, Int8BinaryLoader
 from psycopg.types.string import ByteaBinaryLoader
 
+from hpts.store.connecting import connect
 from hpts.store.statements import sql
 from hpts.store.tenancy import TenantUnknown
 from hpts.store.wire import CONNECT_SECONDS_MAX
@@ -147,7 +148,7 @@ def open_snapshot(
 def _begin(database_url: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection in a transaction that reads, and sees one moment. Nothing is left to commit: it
     is closed, also where a statement was not read to its end."""
-    connection = psycopg.connect(
+    connection = connect(
         database_url,
         autocommit=True,
         connect_timeout=CONNECT_SECONDS_MAX,

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import psycopg
 
+from hpts.store.connecting import connect
 from hpts.store.reconcile import Reconciliation
 from hpts.store.statements import sql
 from hpts.store.wire import ConnectionLost
@@ -80,7 +81,7 @@ def read_vital_signs(
     """The state now, of active tenants: those `wanted`, then others up to `tenants_max` of all.
     Raises ConnectionLost, whatever was in the way."""
     try:
-        with psycopg.connect(
+        with connect(
             database_url,
             autocommit=True,
             connect_timeout=CONNECT_SECONDS_MAX,

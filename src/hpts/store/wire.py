@@ -15,6 +15,7 @@ import psycopg
 from psycopg import pq
 from psycopg.adapt import Transformer
 
+from hpts.store.connecting import connect_async
 from hpts.store.silence import Backend, backend_of, end_session, is_at_work
 from hpts.store.statements import sql
 
@@ -175,7 +176,7 @@ class Wire:
         first number that no other connection holds under that advisory lock class.
         """
         try:
-            connection = await psycopg.AsyncConnection.connect(
+            connection = await connect_async(
                 database_url,
                 autocommit=True,
                 connect_timeout=CONNECT_SECONDS_MAX,

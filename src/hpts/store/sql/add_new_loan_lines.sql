@@ -1,5 +1,5 @@
--- store/reconcile_loans.py: adds the lines of some blocks to what the loans owe by their lines;
--- the loans it touched. Under the tenant's reconciliation lock.
+-- store/reconcile_loans.py: adds the lines of the blocks after one, through another, to what the loans owe
+-- by their lines; the loans it touched. Under the tenant's reconciliation lock.
 INSERT INTO reconciliation_loans AS kept
     (tenant_id, loan_id, currency, principal_minor, interest_minor, fees_minor)
 SELECT %(tenant_id)s, line.loan_id, min(line.currency),

@@ -1,6 +1,6 @@
--- store/known_fold.py: the next blocks after one, at most so many, until they have so many lines. An entry
--- of one loan has five lines at most, so only those of many are counted, by their last one; all lines are
--- read once, by fold_blocks. Block numbers have no gap.
+-- store/known_fold.py, store/reconcile_run.py: the next blocks after one, at most so many, until they have
+-- so many lines. An entry of one loan has five lines at most, so only those of many are counted, by their
+-- last one; all lines are read once, by what adds them. Block numbers have no gap.
 WITH RECURSIVE taken AS (
     SELECT %(after_block)s::bigint AS block_number, NULL::uuid AS first_entry_id, 0 AS entry_count,
         0::bigint AS reached

@@ -1,5 +1,5 @@
--- store/reconcile_lines.py: as sum_all_lines, of the blocks from one to another. The entries of a block have
--- consecutive identifiers; OFFSET 0 keeps the planner from joining the tables another way round.
+-- store/reconcile_lines.py: as sum_all_lines, of the blocks after one, through another. The entries of a
+-- block have consecutive identifiers; OFFSET 0 keeps the planner from joining the tables another way round.
 SELECT line.account_code, line.currency, line.layer, entry.effective_at,
     coalesce(sum(line.amount_minor) FILTER (WHERE line.direction = 'D'), 0) AS debit,
     coalesce(sum(line.amount_minor) FILTER (WHERE line.direction = 'C'), 0) AS credit
