@@ -78,6 +78,23 @@ def test_only_what_is_missing_is_applied(empty_url: str) -> None:
     assert fetch(empty_url, "SELECT count(*) FROM later") == [(0,)]
 
 
+def test_tenants_that_are_reconciled_when_it_comes_are_known_to_be_compared(
+    empty_url: str,
+) -> None:
+    """Row-level security holds for the owner too, who would change no row of theirs."""
+    migrate(empty_url, migrations=[one for one in OURS if one.version <= 20])
+    execute(
+        empty_url,
+        "INSERT INTO reconciliation_progress (tenant_id, block_number, checked_at, full_at, known)"
+        " SELECT gen_random_uuid(), block, now(), now(), '{}' FROM unnest(ARRAY[7, 0]) AS block",
+    )
+    migrate(empty_url)
+    rows = "SELECT block_number, compared_block FROM reconciliation_progress ORDER BY block_number"
+    assert fetch(empty_url, rows) == [(0, 0), (7, 7)]
+    forced = "SELECT relforcerowsecurity FROM pg_class WHERE relname = 'reconciliation_progress'"
+    assert fetch(empty_url, forced) == [(True,)]
+
+
 def run_together(*calls: Callable[[], Any]) -> list[Any]:
     """The results of the calls, each in a thread of its own; an exception is a result."""
     results: list[Any] = [None] * len(calls)
