@@ -11,9 +11,15 @@ from hpts.store.reconcile_run import Ahead
 from hpts.store.verify import verify_tenant
 
 from .ledger_fixture import Books, accrual, days_ago, disbursement, payment, reversal, today
-from .test_reconcile_run import ADD_TO_TOTAL, kept_by_reconciliation, last_block
+from .test_reconcile_run import (
+    ADD_TO_TOTAL,
+    ONE,
+    THREE,
+    TWO,
+    kept_by_reconciliation,
+    last_block,
+)
 
-ONE, TWO, THREE = (uuid.uuid5(uuid.NAMESPACE_OID, str(number)) for number in range(3))
 PRINCIPAL_PLUS_ONE = (
     "UPDATE loans SET principal_minor = principal_minor + 1"
     " WHERE tenant_id = %(tenant)s AND loan_id = %(loan)s"
